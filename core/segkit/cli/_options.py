@@ -1,0 +1,64 @@
+"""What several commands share: ``-o key=value``, regions, and the progress bar with rate and ETA."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from segkit.errors import UsageError
+from segkit.progress import Progress
+
+__all__ = ["parse_overrides", "progress_bar"]
+
+
+def parse_overrides(pairs: tuple[str, ...]) -> dict[str, str]:
+    """Read ``key=value`` pairs; a later one wins."""
+    found = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"The option {pair!r} is not of the form key=value, such as -o architecture.width=48.")
+        found[key.strip()] = value.strip()
+    return found
+
+
+@contextmanager
+def progress_bar(what: str, unit: str = "blocks") -> Iterator[Progress]:
+    """Show a bar on stderr while the block runs; give it the callback that moves the bar.
+
+    Where stderr is not a terminal, a line now and then replaces the bar, so that logs stay readable.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bars, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from time import monotonic
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    began = monotonic()
+    first = 0
+    said = began
+    with Bars(*columns, console=console, disable=not console.is_terminal) as bars:
+        task = bars.add_task(what, total=None, rate="")
+
+        def move(done: int, total: int) -> None:
+            nonlocal first, said, began
+            now = monotonic()
+            if bars.tasks[0].total is None:
+                first, began = done, now  # what an earlier attempt did says nothing about the rate of this one
+            rate = (done - first) / max(now - began, 1e-6)
+            bars.update(task, completed=done, total=total, rate=f"{rate:.1f}/s" if done > first else "")
+            if not console.is_terminal and (done == total or now - said > 30):
+                said = now
+                left = f", about {(total - done) / rate:.0f} s left" if rate > 0 and done < total else ""
+                console.print(f"{what}: {done}/{total} {unit}{left}", highlight=False)
+
+        yield move

@@ -1,0 +1,103 @@
+"""`open_volume`: from a path, URL or array to a `Volume`, through whichever format plugin accepts it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from segkit.errors import DataError, SegkitError, UnknownNameError
+from segkit.registry import registries
+from segkit.volume import Spacing, Volume
+
+__all__ = ["Format", "open_volume"]
+
+
+@runtime_checkable
+class Format(Protocol):
+    """One kind of file or store."""
+
+    def accepts(self, source: str) -> bool:
+        """Return whether `source` looks like this format, from its name and first bytes alone."""
+
+    def open(self, source: str) -> Volume:
+        """Open it, reading metadata only.
+
+        Raises
+        ------
+        DataError
+            If it is missing, truncated or otherwise broken.
+        """
+
+
+def open_volume(
+    source: str | Path | Volume | Any,
+    *,
+    format: str | None = None,
+    voxel_size: Spacing | None = None,
+    offset: Spacing | None = None,
+    axes: str | None = None,
+) -> Volume:
+    """Open an image or label volume; only its metadata is read.
+
+    Parameters
+    ----------
+    source
+        A file, folder of slices, store, ``file.h5:dataset``, an array (numpy, dask, zarr), or a volume.
+    format
+        Name of the format, such as ``"tiff"``; None asks every installed format, by name, which accepts the source.
+    voxel_size
+        Size of a voxel in nm, ``(z, y, x)``; None takes what the file says.
+    offset
+        Position of the first voxel in nm, ``(z, y, x)``; None takes what the file says.
+    axes
+        Letters for the axes of an array, see `Volume.from_array`; None guesses from their number.
+
+    Returns
+    -------
+    Volume
+        The volume, with what the file says of voxel size, offset and axes.
+
+    Raises
+    ------
+    DataError
+        If the source is missing or broken.
+    UnknownNameError
+        If no installed format accepts it.
+    """
+    if isinstance(source, Volume):
+        volume = source
+    elif isinstance(source, str | Path):
+        volume = _open_source(str(source), format)
+    else:
+        volume = Volume.from_array(source, axes=axes)
+    if voxel_size is not None:
+        volume = replace(volume, voxel_size=voxel_size, unit="nm", levels=())
+    return volume if offset is None else replace(volume, offset=offset, levels=())
+
+
+def _open_source(source: str, format: str | None) -> Volume:
+    formats = registries["formats"]
+    if format is not None:
+        opened: Volume = formats[format]().open(source)
+        return opened
+    failures = []
+    for component in formats.values():
+        try:
+            candidate = component()
+            if candidate.accepts(source):
+                opened = candidate.open(source)
+                return opened
+        except SegkitError:
+            raise
+        except Exception as error:  # a format of a plugin that breaks must not hide the others
+            failures.append(f"format '{component.qualified}' broke on it ({type(error).__name__}: {error})")
+    # The file part of "file.h5:dataset" decides whether the file or the format is what is missing.
+    path = Path(source)
+    if "://" not in source and not path.exists() and not Path(source.rpartition(":")[0] or source).exists():
+        raise DataError(f"There is no file or folder {source}. Check the spelling (relative paths start from {Path.cwd()}).")
+    detail = f" {'; '.join(failures)}." if failures else ""
+    raise UnknownNameError(
+        f"No installed format can open {source}.{detail} Installed: {', '.join(formats)}. Convert it to TIFF or OME-Zarr, or "
+        "install a plugin that reads it."
+    )

@@ -1,0 +1,5 @@
+"""Built-in augmentations."""
+
+from __future__ import annotations
+
+import segkit

@@ -1,0 +1,5 @@
+"""Built-in datasets."""
+
+from __future__ import annotations
+
+import segkit

@@ -1,0 +1,5 @@
+"""Built-in formats."""
+
+from __future__ import annotations
+
+import segkit

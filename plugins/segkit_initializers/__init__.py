@@ -1,0 +1,5 @@
+"""Built-in initializers."""
+
+from __future__ import annotations
+
+import segkit

@@ -1,0 +1,5 @@
+"""Built-in losses."""
+
+from __future__ import annotations
+
+import segkit

@@ -1,0 +1,5 @@
+"""Built-in segmenters."""
+
+from __future__ import annotations
+
+import segkit

@@ -1,0 +1,5 @@
+"""Built-in skeletons."""
+
+from __future__ import annotations
+
+import segkit

@@ -1,0 +1,5 @@
+"""Built-in smp."""
+
+from __future__ import annotations
+
+import segkit

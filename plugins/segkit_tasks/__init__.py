@@ -1,0 +1,5 @@
+"""Built-in tasks."""
+
+from __future__ import annotations
+
+import segkit

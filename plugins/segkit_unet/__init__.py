@@ -1,0 +1,5 @@
+"""Built-in unet."""
+
+from __future__ import annotations
+
+import segkit
