@@ -116,7 +116,7 @@ class PluginManager:
             if wanted and point.name not in wanted:
                 continue
             dist = point.dist
-            info = PluginInfo(point.name, dist.name if dist else "", dist.version if dist else "", point.value)
+            info = PluginInfo(point.name, (dist and dist.name) or "", (dist and dist.version) or "", point.value)
             try:
                 self._collect(info, point.load())
             except (Exception, SystemExit) as error:  # whatever a plugin does at import, the others must load

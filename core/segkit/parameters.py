@@ -13,13 +13,13 @@ import sys
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from segkit.errors import PluginError, UnknownNameError, UsageError, did_you_mean
 
-__all__ = ["Advanced", "Location", "Parameter", "Unit", "bind", "parameters_of", "parse_text", "summary_of"]
+__all__ = ["Advanced", "Location", "Parameter", "Unit", "bind", "check", "parameters_of", "parse_text", "summary_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def _documentation(factory: Callable[..., Any]) -> tuple[str, dict[str, str]]:
     return " ".join((parsed.short_description or "").split()), helps
 
 
-@lru_cache(maxsize=None)
+@cache
 def summary_of(factory: Callable[..., Any]) -> str:
     """Return the first sentence of a factory's docstring."""
     return _documentation(factory)[0]
@@ -170,7 +170,7 @@ def _fill(parameter: dict[str, Any], annotation: Any, where: str) -> None:
         )
 
 
-@lru_cache(maxsize=None)
+@cache
 def parameters_of(factory: Callable[..., Any]) -> tuple[Parameter, ...]:
     """Return what a factory lets its user choose, in the order of its signature.
 
@@ -190,7 +190,9 @@ def parameters_of(factory: Callable[..., Any]) -> tuple[Parameter, ...]:
             )
         if entry.kind is entry.KEYWORD_ONLY:
             if entry.annotation is entry.empty:
-                raise PluginError(f"{_where(factory)} has no annotation for '{name}'. Write one, such as '{name}: int'.")
+                raise PluginError(
+                    f"{_where(factory)} has no annotation for '{name}'. Write one, such as '{name}: int'."
+                )
             keywords[name] = entry
     # Only these annotations are resolved: that of the return value often exists for type checkers alone.
     module = sys.modules.get(factory.__module__)
@@ -209,7 +211,7 @@ def parameters_of(factory: Callable[..., Any]) -> tuple[Parameter, ...]:
     for name, entry in keywords.items():
         default = factories.get(name, MISSING)
         found: dict[str, Any] = {"name": name, "annotation": hints[name], "help": helps.get(name, "")}
-        found["default"] = entry.default if default is MISSING else default()  # type: ignore[operator,misc]
+        found["default"] = entry.default if default is MISSING else default()
         _fill(found, hints[name], f"Parameter '{name}' of {_where(factory)}")
         records.append(Parameter(**found))
     return tuple(records)
@@ -229,9 +231,16 @@ def parse_text(parameter: Parameter, text: str) -> Any:
 
 def _scalar(kind: type, text: str) -> Any:
     if kind is bool:
-        return {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}.get(
-            text.strip().lower(), text
-        )
+        return {
+            "true": True,
+            "yes": True,
+            "on": True,
+            "1": True,
+            "false": False,
+            "no": False,
+            "off": False,
+            "0": False,
+        }.get(text.strip().lower(), text)
     if kind in (int, float):
         try:
             return kind(text)
@@ -240,16 +249,25 @@ def _scalar(kind: type, text: str) -> Any:
     return text
 
 
-@lru_cache(maxsize=None)
+@cache
 def _adapter(annotation: Any) -> Any:
     from pydantic import ConfigDict, TypeAdapter
 
     return TypeAdapter(annotation, config=ConfigDict(strict=True, allow_inf_nan=False))
 
 
-def _checked(parameter: Parameter, value: Any, where: str) -> Any:
+def check(parameter: Parameter, value: Any, where: str) -> Any:
+    """Return a value as the factory takes it, if it fits this one parameter; `where` is its name in messages.
+
+    Raises
+    ------
+    UsageError
+        If it is of the wrong type or out of range.
+    """
     from pydantic import ValidationError
 
+    if parameter.optional and value == "none":  # the spelling of None in TOML, which has no word for it
+        return None
     if isinstance(value, list):
         value = tuple(value)
     if parameter.length and isinstance(value, tuple) and parameter.type is Path:
@@ -260,7 +278,9 @@ def _checked(parameter: Parameter, value: Any, where: str) -> Any:
         return _adapter(parameter.annotation).validate_python(value)
     except ValidationError as error:
         reason = error.errors()[0]["msg"]
-        raise UsageError(f"`{where}` is {value!r}: {reason[0].lower()}{reason[1:]}. It takes {parameter.type_text}.") from None
+        raise UsageError(
+            f"`{where}` is {value!r}: {reason[0].lower()}{reason[1:]}. It takes {parameter.type_text}."
+        ) from None
 
 
 def bind(factory: Callable[..., Any], values: Mapping[str, Any], where: str = "") -> dict[str, Any]:
@@ -271,7 +291,7 @@ def bind(factory: Callable[..., Any], values: Mapping[str, Any], where: str = ""
     factory
         The factory, or frozen keyword-only dataclass.
     values
-        What was chosen, by parameter name; lists stand for tuples.
+        What was chosen, by parameter name; lists stand for tuples, and ``"none"`` for None where that may be chosen.
     where
         What the names belong to, for messages, such as ``"architecture"``.
 
@@ -296,7 +316,7 @@ def bind(factory: Callable[..., Any], values: Mapping[str, Any], where: str = ""
     bound = {}
     for name, parameter in records.items():
         if name in values:
-            bound[name] = _checked(parameter, values[name], f"{prefix}{name}")
+            bound[name] = check(parameter, values[name], f"{prefix}{name}")
         elif parameter.required:
             raise UsageError(f"`{prefix}{name}` is missing ({parameter.help or parameter.type_text}). Give it a value.")
         else:

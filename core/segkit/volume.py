@@ -143,7 +143,7 @@ class Volume:
             metadata.setdefault("unit", "nm")
         chunks = getattr(array, "chunksize", None)  # dask
         metadata.setdefault("chunks", tuple(chunks) if chunks else None)
-        return cls(array, cast(Axes, "czyx" if "c" in axes else "zyx"), **metadata)
+        return cls(array, "czyx" if "c" in axes else "zyx", **metadata)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -153,8 +153,8 @@ class Volume:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of one voxel, in the byte order of this machine."""
-        dtype = self.array.dtype
-        return np.dtype(getattr(dtype, "numpy_dtype", dtype)).newbyteorder("=")
+        dtype: Any = self.array.dtype
+        return np.dtype[Any](getattr(dtype, "numpy_dtype", dtype)).newbyteorder("=")
 
     @property
     def spatial_shape(self) -> Triple:
@@ -182,7 +182,11 @@ class Volume:
         import dask.array
 
         return dask.array.from_array(
-            _NumpyReads(self), chunks=self.chunks or "64MiB", asarray=False, fancy=False, meta=np.empty((0,) * len(self.axes), self.dtype)
+            _NumpyReads(self),
+            chunks=self.chunks or "64MiB",
+            asarray=False,
+            fancy=False,
+            meta=np.empty((0,) * len(self.axes), self.dtype),
         )
 
     def read(self, box: Box | None = None) -> np.ndarray[Any, Any]:
@@ -236,7 +240,8 @@ class Volume:
             at = parts.index(Ellipsis)
             parts[at : at + 1] = [slice(None)] * (len(self.shape) - len(parts) + 1)
         parts += [slice(None)] * (len(self.shape) - len(parts))
-        ranges, after = [], []
+        ranges: list[slice] = []
+        after: list[slice | int] = []
         for part, length in zip(parts, self.shape, strict=True):
             if isinstance(part, slice):
                 start, stop, step = part.indices(length)
@@ -261,7 +266,9 @@ class Volume:
             If `box` is not inside the volume.
         """
         if not self.box.contains(box):
-            raise UsageError(f"The region {box} is not inside {self.source}, which covers {self.box}. Choose one that is.")
+            raise UsageError(
+                f"The region {box} is not inside {self.source}, which covers {self.box}. Choose one that is."
+            )
         if box == self.box:
             return self
         lead = (self.channels,) if self.axes == "czyx" else ()
@@ -269,7 +276,9 @@ class Volume:
         moved = [o + s * v for o, s, v in zip(self.offset, box.start, self.voxel_size, strict=True)]
         return replace(self, array=window, offset=cast(Spacing, tuple(moved)), levels=())
 
-    def with_array(self, array: ArrayLike, axes: Axes, *, chunks: Sequence[int] | None = None, **changes: Any) -> Volume:
+    def with_array(
+        self, array: ArrayLike, axes: Axes, *, chunks: Sequence[int] | None = None, **changes: Any
+    ) -> Volume:
         """Return another volume of voxels that lie exactly where these do, such as a prediction of this image."""
         chosen = tuple(chunks) if chunks else None
         return replace(self, array=array, axes=axes, chunks=chosen, levels=(), **{"channel_names": (), **changes})
