@@ -1,0 +1,13 @@
+"""Patches for training and validation, as a pure function of seed, step and sample.
+
+Nothing here keeps a position in a stream: patch 3 of step 700 is the same whatever came before it, so the number of
+workers changes nothing and a resumed run sees exactly what an uninterrupted one would have.
+"""
+
+from segkit.sampling._grid import validation_boxes
+from segkit.sampling._index import LabelIndex
+from segkit.sampling._loader import load_batches, stack
+from segkit.sampling._sampler import Sampler
+from segkit.sampling._statistics import estimate_normalization
+
+__all__ = ["LabelIndex", "Sampler", "estimate_normalization", "load_batches", "stack", "validation_boxes"]

@@ -1,0 +1,71 @@
+"""Batches, read ahead by threads; who reads what, and when, changes nothing."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+
+import numpy as np
+
+from segkit.sampling._sampler import Example
+from segkit.tasks import Batch
+
+__all__ = ["load_batches", "stack"]
+
+
+def stack(examples: Sequence[Example]) -> Batch:
+    """Return examples as one batch of torch tensors, on the CPU."""
+    import torch
+
+    def joined(arrays: list[np.ndarray]) -> torch.Tensor:
+        return torch.from_numpy(np.stack(arrays))
+
+    return Batch(
+        joined([example.raw for example in examples]),
+        joined([example.target for example in examples]),
+        joined([example.mask[None].astype(np.float32) for example in examples]),
+        tuple(example.origin for example in examples),
+    )
+
+
+def load_batches(
+    addresses: Iterable[Sequence[tuple[int, int]]],
+    read: Callable[[int, int], Example],
+    *,
+    workers: int = 2,
+    ahead: int = 4,
+) -> Iterator[Batch]:
+    """Yield the batch for each group of addresses, in order, while threads read the next ones.
+
+    Parameters
+    ----------
+    addresses
+        For each batch the addresses of its patches, such as pairs of step and sample.
+    read
+        Returns the patch at an address; called in threads.
+    workers
+        Number of threads. Threads, not processes: a process must not be forked once a store has been read.
+    ahead
+        Batches that are read ahead.
+    """
+    source = iter(addresses)
+    with ThreadPoolExecutor(workers, thread_name_prefix="segkit-loader") as pool:
+        waiting: deque[list[Future[Example]]] = deque()
+
+        def submit(count: int) -> None:
+            for group in islice(source, count):
+                waiting.append([pool.submit(read, *address) for address in group])
+
+        submit(ahead)
+        try:
+            while waiting:
+                futures = waiting.popleft()
+                batch = stack([future.result() for future in futures])
+                submit(1)
+                yield batch
+        finally:
+            for futures in waiting:
+                for future in futures:
+                    future.cancel()
