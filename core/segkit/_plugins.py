@@ -12,13 +12,15 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, distributions, entry_points
 from typing import Any
 
 import pluggy
 
 from segkit import hookspecs
+from segkit._installing import install_advice
 from segkit.errors import PluginError, PluginWarning, UnknownNameError, did_you_mean
 
 __all__ = ["GROUP", "PluginInfo", "PluginManager"]
@@ -73,26 +75,37 @@ class PluginManager:
     ) -> None:
         self._check = check
         self._points = points
+        self._hooks = {name for name in vars(hookspecs) if name.startswith("segkit_")}
+        self._lock = threading.RLock()
+        self.generation = 0
+        self._forget()
+
+    def _forget(self) -> None:
         self._pluggy = pluggy.PluginManager("segkit")
         self._pluggy.add_hookspecs(hookspecs)
-        self._hooks = {name for name in vars(hookspecs) if name.startswith("segkit_")}
         self._infos: dict[str, PluginInfo] = {}
         self._failures: list[PluginInfo] = []
-        self._lock = threading.RLock()
         self._loaded = False
-        self.generation = 0
+        self.generation += 1
 
     def infos(self) -> tuple[PluginInfo, ...]:
         """Return a record of every plugin, sorted by name; those that failed have an `error`."""
         with self._lock:
             if not self._loaded:
-                self._loaded = True
-                self._load_entry_points()
+                self._loaded = True  # at once: a plugin may look into a registry while it is imported
+                try:
+                    self._load_entry_points()
+                except BaseException:
+                    self._forget()
+                    raise
+                # After the last one has loaded, because a filter may turn a warning into an exception.
+                for info in self._failures:
+                    warnings.warn(_complaint(info), PluginWarning, stacklevel=2)
             return tuple(sorted([*self._infos.values(), *self._failures], key=lambda info: info.name))
 
     def register(self, plugin: object, name: str | None = None) -> PluginInfo:
         """Add any object with hook implementations; a failure is raised."""
-        label = name or getattr(plugin, "__name__", type(plugin).__name__)
+        label = name or str(getattr(plugin, "__name__", type(plugin).__name__))
         with self._lock:
             self.infos()
             info = self._collect(PluginInfo(label, value=repr(plugin)), plugin)
@@ -109,33 +122,26 @@ class PluginManager:
             self.generation += 1
 
     def _load_entry_points(self) -> None:
-        points = entry_points(group=GROUP) if self._points is None else self._points
-        wanted = [name.strip() for name in os.environ.get("SEGKIT_PLUGINS", "").split(",") if name.strip()]
+        points = _installed() if self._points is None else self._points
+        wanted = {name.strip() for name in os.environ.get("SEGKIT_PLUGINS", "").split(",")} - {""}
+        found = set()
         # By distribution as well as name, so that the outcome of a clash does not depend on the file system.
-        for point in sorted(points, key=lambda p: (p.name, p.dist.name if p.dist else "")):
+        for point, info in sorted(
+            ((p, _record(p)) for p in points), key=lambda pair: (pair[1].name, pair[1].distribution)
+        ):
+            found.add(point.name)
             if wanted and point.name not in wanted:
                 continue
-            dist = point.dist
-            info = PluginInfo(point.name, (dist and dist.name) or "", (dist and dist.version) or "", point.value)
             try:
                 self._collect(info, point.load())
             except (Exception, SystemExit) as error:  # whatever a plugin does at import, the others must load
+                failure = _failed(info, error)
                 if os.environ.get("SEGKIT_STRICT_PLUGINS") == "1":
-                    raise
-                self._fail(info, error)
-
-    def _fail(self, info: PluginInfo, error: BaseException) -> None:
-        cause = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
-        trace = "".join(traceback.format_exception(error))
-        self._failures.append(
-            PluginInfo(info.name, info.distribution, info.version, info.value, {}, " ".join(cause.split()), trace)
-        )
-        warnings.warn(
-            f"Plugin '{info.name}' ({info.distribution} {info.version}) was left out: {' '.join(cause.split())} "
-            "See 'segkit plugins --verbose'.",
-            PluginWarning,
-            stacklevel=2,
-        )
+                    raise PluginError(f"{_complaint(failure)} SEGKIT_STRICT_PLUGINS=1 makes this an error.") from error
+                self._failures.append(failure)
+        for name in sorted(wanted - found):
+            cause = f"SEGKIT_PLUGINS names it, and no such plugin is installed.{did_you_mean(name, found)}"
+            self._failures.append(_failed(PluginInfo(name), PluginError(cause)))
 
     def _collect(self, info: PluginInfo, plugin: object) -> PluginInfo:
         """Register one plugin and call its hooks; on failure nothing of it stays."""
@@ -146,7 +152,12 @@ class PluginManager:
                 "needs a name of its own."
             )
         try:
-            self._pluggy.register(plugin, info.name)
+            try:
+                self._pluggy.register(plugin, info.name)
+            except ValueError as error:
+                raise PluginError("the same object is registered already, under another name.") from error
+            except pluggy.PluginValidationError as error:
+                raise PluginError(f"a hook takes no arguments and wraps nothing. {error}") from error
             components = self._call_hooks(plugin)
         except BaseException:
             if self._pluggy.has_plugin(info.name):  # pluggy before 1.7 keeps what failed its validation
@@ -160,13 +171,15 @@ class PluginManager:
     def _call_hooks(self, plugin: object) -> dict[str, dict[str, Callable[..., Any]]]:
         components: dict[str, dict[str, Callable[..., Any]]] = {}
         for caller in self._pluggy.get_hookcallers(plugin) or ():
-            if caller.name not in self._hooks:
-                raise PluginError(
-                    f"it implements '{caller.name}', and there is no such hook.{did_you_mean(caller.name, self._hooks)}"
-                )
             for implementation in caller.get_hookimpls():
                 if implementation.plugin is not plugin:
                     continue
+                if caller.name not in self._hooks:
+                    if implementation.optionalhook:  # the plugin knows of a kind that a later segkit has
+                        continue
+                    raise PluginError(
+                        f"it implements '{caller.name}', and there is no such hook.{did_you_mean(caller.name, self._hooks)}"
+                    )
                 offered = implementation.function()
                 if not isinstance(offered, Mapping):
                     raise PluginError(
@@ -176,9 +189,47 @@ class PluginManager:
                     if not (isinstance(name, str) and name.isidentifier()):
                         raise PluginError(f"its hook '{caller.name}' offers {name!r}; a name is a Python identifier.")
                     self._check(caller.name, factory)
-                components[caller.name] = dict(offered)
+                components.setdefault(caller.name, {}).update(offered)
         if not components:
             raise PluginError(
                 "it implements no hook. Mark a function such as 'segkit_architectures' with '@segkit.hookimpl'."
             )
         return components
+
+
+def _installed() -> list[EntryPoint]:
+    """Return the entry points of all installed plugins."""
+    try:
+        return list(entry_points(group=GROUP))
+    except Exception:  # one unreadable entry_points.txt in the environment hides everybody's: read them one by one
+        found: dict[str, Iterable[EntryPoint]] = {}
+        for distribution in distributions():
+            with suppress(Exception):
+                found.setdefault(distribution.metadata["Name"], distribution.entry_points.select(group=GROUP))
+        return [point for points in found.values() for point in points]
+
+
+def _record(point: EntryPoint) -> PluginInfo:
+    """Describe an entry point, from whatever its distribution says about itself."""
+    name = version = ""
+    with suppress(Exception):  # metadata may be missing or unreadable
+        if point.dist is not None:
+            name, version = point.dist.metadata["Name"] or "", point.dist.version or ""
+    return PluginInfo(point.name, name, version, point.value)
+
+
+def _failed(info: PluginInfo, error: BaseException) -> PluginInfo:
+    cause = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+    cause = " ".join(cause.split())
+    if isinstance(error, ImportError) and error.name and error.name.partition(".")[0] != info.value.partition(".")[0]:
+        cause = f"{cause}. {install_advice(info.distribution, error.name)}"
+    trace = "".join(traceback.format_exception(error))
+    return PluginInfo(info.name, info.distribution, info.version, info.value, {}, cause, trace)
+
+
+def _complaint(info: PluginInfo) -> str:
+    origin = (
+        f" ({info.distribution or 'unknown distribution'} {info.version or 'of unknown version'})" if info.value else ""
+    )
+    stop = "" if info.error.endswith((".", "?", "!")) else "."
+    return f"Plugin '{info.name}'{origin} was left out: {info.error}{stop} See 'segkit plugins --verbose'."

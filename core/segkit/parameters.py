@@ -13,7 +13,7 @@ import sys
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -110,11 +110,15 @@ class Parameter:
             text = f"{'some' if self.length < 0 else self.length} x {text}"
         low, high = self.minimum, self.maximum
         if low is not None and high is not None and not (self.open_minimum or self.open_maximum):
-            text += f" {low:g}..{high:g}"
+            text += f" {_number(low)}..{_number(high)}"
         else:
-            text += "" if low is None else f" {'>' if self.open_minimum else '>='} {low:g}"
-            text += "" if high is None else f" {'<' if self.open_maximum else '<='} {high:g}"
+            text += "" if low is None else f" {'>' if self.open_minimum else '>='} {_number(low)}"
+            text += "" if high is None else f" {'<' if self.open_maximum else '<='} {_number(high)}"
         return text + (f" {self.unit}" if self.unit else "") + (" or none" if self.optional else "")
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
 
 
 def _where(factory: Callable[..., Any]) -> str:
@@ -156,11 +160,15 @@ def _fill(parameter: dict[str, Any], annotation: Any, where: str) -> None:
         parameter["optional"] = True
         _fill(parameter, next(a for a in arguments if a is not type(None)), where)
     elif origin is Literal:
-        parameter["choices"] = arguments
+        parameter["choices"] = tuple(choice for choice in arguments if choice is not None)
+        parameter["optional"] = parameter.get("optional", False) or None in arguments
         parameter["type"] = type(arguments[0])
-    elif origin is tuple and len(set(arguments)) <= 1 + (Ellipsis in arguments):
-        parameter["length"] = -1 if Ellipsis in arguments else len(arguments)
-        _fill(parameter, arguments[0], where)
+    elif origin is tuple and arguments and len(set(arguments)) <= 1 + (Ellipsis in arguments):
+        element: dict[str, Any] = {}
+        _fill(element, arguments[0], where)
+        if element.get("length") or element.get("optional"):
+            raise PluginError(f"{where} is a tuple of tuples or of '| None', which no form can show. Split it up.")
+        parameter.update(element, length=-1 if Ellipsis in arguments else len(arguments))
     elif annotation in _SCALARS:
         parameter["type"] = annotation
     else:
@@ -195,9 +203,10 @@ def parameters_of(factory: Callable[..., Any]) -> tuple[Parameter, ...]:
                 )
             keywords[name] = entry
     # Only these annotations are resolved: that of the return value often exists for type checkers alone.
-    module = sys.modules.get(factory.__module__)
+    function = inspect.unwrap(factory.func if isinstance(factory, partial) else factory)
+    module = sys.modules.get(function.__module__)
     shim = types.SimpleNamespace(__annotations__={name: entry.annotation for name, entry in keywords.items()})
-    scope = getattr(factory, "__globals__", None) or vars(module or types)
+    scope = getattr(function, "__globals__", None) or vars(module or types)
     try:
         hints = get_type_hints(shim, globalns=scope, include_extras=True)
     except NameError as error:
@@ -270,6 +279,8 @@ def check(parameter: Parameter, value: Any, where: str) -> Any:
         return None
     if isinstance(value, list):
         value = tuple(value)
+    if parameter.location and isinstance(value, Path):
+        value = str(value)
     if parameter.length and isinstance(value, tuple) and parameter.type is Path:
         value = tuple(Path(element) for element in value)
     elif parameter.type is Path and isinstance(value, str):

@@ -6,16 +6,15 @@ follow from it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, requires
 from inspect import signature
 from typing import Any
 
+from segkit._installing import install_advice
 from segkit._plugins import PluginInfo, PluginManager
-from segkit.errors import AmbiguousNameError, PluginError, UnknownNameError, UsageError, did_you_mean
+from segkit.errors import AmbiguousNameError, PluginError, SegkitError, UnknownNameError, UsageError, did_you_mean
 from segkit.parameters import Parameter, bind, parameters_of, summary_of
 
 __all__ = ["KINDS", "Component", "Kind", "Registry", "plugins", "register", "registries", "unregister"]
@@ -115,56 +114,54 @@ class Component:
         """What a user may choose."""
         return parameters_of(self.factory)
 
+    @property
+    def _authors(self) -> str:
+        return f"{self.plugin.distribution or self.plugin.name} {self.plugin.version}".strip()
+
     def bind(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Check options and fill in the defaults; see `segkit.parameters.bind`."""
         return bind(self.factory, options, self.kind.singular)
 
+    def __str__(self) -> str:
+        return f"{self.kind.singular} {self.qualified}"
+
     def __call__(self, *wiring: Any, **options: Any) -> Any:
-        """Build it, after checking the options.
+        """Build it, after checking the options; what segkit supplies may be given by position or by name.
 
         Raises
         ------
         UsageError
             If an option does not fit, or the factory refuses a combination of them with a `ValueError`.
         PluginError
-            If a library that the factory imports is missing, or the result breaks the contract of the kind.
+            If a library that the factory imports is missing, the factory fails, or its result breaks the contract of
+            the kind.
         """
+        name = f"{self.kind.singular.capitalize()} '{self.qualified}'"
+        wiring += tuple(options.pop(wire) for wire in self.kind.wiring[len(wiring) :] if wire in options)
+        if len(wiring) != len(self.kind.wiring):
+            asked = f"Give it {', '.join(self.kind.wiring)}" if self.kind.wiring else "Give its options by name"
+            raise UsageError(f"{name} was called with {len(wiring)} positional values. {asked}.")
         options = self.bind(options)
         try:
             built = self.factory(*wiring, **options)
+        except (SegkitError, OSError, MemoryError):
+            raise
         except ImportError as error:
-            raise PluginError(
-                f"{self.kind.singular.capitalize()} '{self.qualified}' needs '{error.name}', which cannot be imported "
-                f"({error}). {_install_advice(self.plugin, error.name or '')}"
-            ) from error
+            advice = install_advice(self.plugin.distribution, error.name or "")
+            raise PluginError(f"{name} cannot be used: {error}. {advice}") from error
         except ValueError as error:
-            if isinstance(error, UsageError):
-                raise
-            raise UsageError(f"{self.kind.singular.capitalize()} '{self.qualified}' refused its options: {error}") from error
+            raise UsageError(f"{name} refused its options: {error}") from error
+        except Exception as error:
+            raise PluginError(
+                f"{name} failed: {type(error).__name__}: {error}. Report this to the authors of {self._authors}."
+            ) from error
         missing = [attribute for attribute in self.kind.result if not hasattr(built, attribute)]
         if missing:
+            lacks = "cannot be called" if missing == ["__call__"] else f"has no {', '.join(missing)}"
             raise PluginError(
-                f"{self.kind.singular.capitalize()} '{self.qualified}' built {type(built).__name__}, which has no "
-                f"{', '.join(missing)}. Report this to the authors of {self.plugin.distribution or self.plugin.name}."
+                f"{name} built {type(built).__name__}, which {lacks}. Report this to the authors of {self._authors}."
             )
         return built
-
-
-def _install_advice(plugin: PluginInfo, module: str) -> str:
-    """Say what to install for a missing module, from the requirements that the plugin's distribution declares."""
-    from packaging.requirements import Requirement
-
-    wanted = re.sub(r"[-_.]+", "-", module.partition(".")[0]).lower()
-    try:
-        declared = [Requirement(line) for line in requires(plugin.distribution) or ()] if plugin.distribution else []
-    except PackageNotFoundError:
-        declared = []
-    for requirement in declared:
-        if re.sub(r"[-_.]+", "-", requirement.name).lower() == wanted:
-            extra = re.search(r"extra == ['\"]([^'\"]+)", str(requirement.marker or ""))
-            target = f"{plugin.distribution}[{extra[1]}]" if extra else plugin.distribution
-            return f"Install it with: pip install '{target}'"
-    return f"Install it with: pip install {wanted}" if wanted else "Reinstall the plugin."
 
 
 class Registry(Mapping[str, Component]):
@@ -197,13 +194,23 @@ class Registry(Mapping[str, Component]):
             return found[0]
         if found:
             spellings = " or ".join(f"'{component.qualified}'" for component in found)
-            raise AmbiguousNameError(f"Several plugins offer the {self.kind.singular} '{name}'. Say which: {spellings}.")
+            raise AmbiguousNameError(
+                f"Several plugins offer the {self.kind.singular} '{name}'. Say which: {spellings}."
+            )
         message = f"There is no {self.kind.singular} '{name}'.{did_you_mean(name, [*names, *self])}"
         message += f" Installed: {', '.join(sorted(self)) or 'none'}."
         broken = [info.name for info in self._manager.infos() if info.error]
         if broken:
-            message += f" These plugins failed to load and may offer it: {', '.join(broken)} (see 'segkit plugins --verbose')."
+            message += (
+                f" These plugins failed to load and may offer it: {', '.join(broken)} (see 'segkit plugins --verbose')."
+            )
         raise UnknownNameError(message)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a component, or `default` where there is none of that name."""
+        if name not in self:  # `Mapping` would wait for a KeyError
+            return default
+        return self[name]
 
     def __contains__(self, name: object) -> bool:
         # `Mapping` would call any LookupError a miss; an ambiguous name is not one.
