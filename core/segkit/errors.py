@@ -4,6 +4,7 @@
     ├── UsageError (ValueError)    2   an option, recipe or name that cannot be used
     │   ├── UnknownNameError (LookupError)
     │   └── AmbiguousNameError (LookupError)
+    ├── DivergedError              1   a training whose numbers are no longer finite
     ├── IncompleteError            3   the work ended with parts missing
     ├── DataError (ValueError)    65   an input that is broken or does not fit
     ├── PluginError               69   a plugin that cannot do what it offers
@@ -24,6 +25,7 @@ __all__ = [
     "AmbiguousNameError",
     "BusyError",
     "DataError",
+    "DivergedError",
     "IncompleteError",
     "OutputExistsError",
     "PluginError",
@@ -59,6 +61,10 @@ class UnknownNameError(UsageError, LookupError):
 
 class AmbiguousNameError(UsageError, LookupError):
     """A bare component name that several plugins offer."""
+
+
+class DivergedError(SegkitError):
+    """A training whose loss or gradient is no longer finite; the last good state is kept."""
 
 
 class IncompleteError(SegkitError):

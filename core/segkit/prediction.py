@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit.geometry import Box, Triple
-from segkit.model import Model, hash_package
-from segkit.model._package import locate_package
+from segkit.model import Model, hash_package, locate_package
 from segkit.opening import open_volume
 from segkit.progress import Progress, silent
 from segkit.volume import Volume

@@ -7,7 +7,15 @@ workers changes nothing and a resumed run sees exactly what an uninterrupted one
 from segkit.sampling._grid import validation_boxes
 from segkit.sampling._index import LabelIndex
 from segkit.sampling._loader import load_batches, stack
-from segkit.sampling._sampler import Sampler
+from segkit.sampling._sampler import Sampler, check_patch_shape
 from segkit.sampling._statistics import estimate_normalization
 
-__all__ = ["LabelIndex", "Sampler", "estimate_normalization", "load_batches", "stack", "validation_boxes"]
+__all__ = [
+    "LabelIndex",
+    "Sampler",
+    "check_patch_shape",
+    "estimate_normalization",
+    "load_batches",
+    "stack",
+    "validation_boxes",
+]

@@ -6,7 +6,7 @@ volume of any size and with labels however sparse.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,6 @@ import numpy as np
 
 from segkit.errors import DataError
 from segkit.geometry import Box, Lattice, Triple
-from segkit.progress import Progress, silent
 from segkit.tasks import Sample
 
 __all__ = ["LabelIndex", "read_known"]
@@ -70,15 +69,10 @@ class LabelIndex:
     first_block: Array
 
     @classmethod
-    def build(
-        cls,
-        samples: Sequence[Sample],
-        foreground: Callable[[Array], Array],
-        *,
-        workers: int = 2,
-        progress: Progress = silent,
-    ) -> LabelIndex:
-        """Read the labels of all samples once and count.
+    def building(
+        cls, samples: Sequence[Sample], foreground: Callable[[Array], Array], *, workers: int = 2
+    ) -> Generator[tuple[int, int], None, LabelIndex]:
+        """Read the labels of all samples once and count, yielding the blocks counted and the blocks in all.
 
         Parameters
         ----------
@@ -88,8 +82,11 @@ class LabelIndex:
             The task's `segkit.tasks.Task.foreground`.
         workers
             Threads that read.
-        progress
-            Called with the blocks counted and the blocks in all.
+
+        Returns
+        -------
+        LabelIndex
+            As the value of the generator (``index = yield from LabelIndex.building(...)``).
 
         Raises
         ------
@@ -106,11 +103,10 @@ class LabelIndex:
             return int(known.sum()), int((foreground(labels) & known).sum())
 
         counts = np.zeros((len(sample_of), 2), np.int64)
-        progress(0, len(counts))
         with ThreadPoolExecutor(workers) as pool:
             for block, pair in enumerate(pool.map(count, range(len(counts)))):
                 counts[block] = pair
-                progress(block + 1, len(counts))
+                yield block + 1, len(counts)
         if not counts[:, 0].any():
             names = ", ".join(f"'{sample.name}'" for sample in samples) or "none"
             raise DataError(
@@ -118,6 +114,17 @@ class LabelIndex:
                 "`unlabelled` is not the id of what you labelled."
             )
         return cls(lattices, counts[:, 0], counts[:, 1], sample_of, first_block)
+
+    @classmethod
+    def build(cls, samples: Sequence[Sample], foreground: Callable[[Array], Array], *, workers: int = 2) -> LabelIndex:
+        """Read the labels of all samples once and count; see `building`."""
+        steps = cls.building(samples, foreground, workers=workers)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                index: LabelIndex = end.value
+                return index
 
     def box(self, block: int) -> tuple[int, Box]:
         """Return the sample that a block belongs to, and the block's region in it."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from segkit.sampling._sampler import Example
 from segkit.tasks import Batch
 
 __all__ = ["load_batches", "stack"]
+
+Place = TypeVar("Place")
 
 
 def stack(examples: Sequence[Example]) -> Batch:
@@ -31,18 +34,18 @@ def stack(examples: Sequence[Example]) -> Batch:
 
 
 def load_batches(
-    addresses: Iterable[Sequence[tuple[int, int]]],
-    read: Callable[[int, int], Example],
+    addresses: Iterable[Sequence[tuple[int, Place]]],
+    read: Callable[[int, Place], Example],
     *,
     workers: int = 2,
     ahead: int = 4,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Yield the batch for each group of addresses, in order, while threads read the next ones.
 
     Parameters
     ----------
     addresses
-        For each batch the addresses of its patches, such as pairs of step and sample.
+        For each batch the addresses of its patches, such as pairs of step and sample, or of sample and box.
     read
         Returns the patch at an address; called in threads.
     workers

@@ -41,6 +41,23 @@ class Example:
     origin: str
 
 
+def check_patch_shape(samples: Sequence[Sample], patch_shape: Triple) -> None:
+    """Refuse a patch that does not fit into every sample.
+
+    Raises
+    ------
+    UsageError
+        Naming the sample, and a shape that fits.
+    """
+    for sample in samples:
+        fits = tuple(min(p, n) for p, n in zip(patch_shape, sample.raw.spatial_shape, strict=True))
+        if fits != tuple(patch_shape):
+            raise UsageError(
+                f"`sampling.patch_shape` is {tuple(patch_shape)}, but sample '{sample.name}' has only "
+                f"{sample.raw.spatial_shape} voxels (z, y, x). A patch shape of {fits} would fit."
+            )
+
+
 class Sampler:
     """Draws patches from samples.
 
@@ -65,10 +82,6 @@ class Sampler:
     non_finite
         Whether voxels that are NaN or infinite are an error, or are left out of the loss.
 
-    Raises
-    ------
-    UsageError
-        If a patch does not fit into a sample.
     """
 
     def __init__(
@@ -84,13 +97,6 @@ class Sampler:
         seed: int = 0,
         non_finite: Literal["refuse", "mask"] = "refuse",
     ) -> None:
-        for sample in samples:
-            fits = tuple(min(p, n) for p, n in zip(patch_shape, sample.raw.spatial_shape, strict=True))
-            if fits != tuple(patch_shape):
-                raise UsageError(
-                    f"`sampling.patch_shape` is {tuple(patch_shape)}, but sample '{sample.name}' has only "
-                    f"{sample.raw.spatial_shape} voxels (z, y, x). A patch shape of {fits} would fit."
-                )
         self.samples, self.task, self.index, self.normalization = tuple(samples), task, index, normalization
         self.patch_shape, self.augmentations, self.seed = patch_shape, tuple(augmentations), seed
         self._foreground, self._non_finite = foreground, non_finite

@@ -1,0 +1,72 @@
+"""``curves.png``: loss, scores and learning rate of a run, as a picture."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from segkit.durable import replace_file
+from segkit.training._run import RunState
+
+__all__ = ["draw_curves"]
+
+
+def draw_curves(state: RunState, path: Path, best: str) -> None:
+    """Draw what a run's journal amounts to.
+
+    Parameters
+    ----------
+    state
+        The run.
+    path
+        The PNG file.
+    best
+        Metric that decides which weights are best; its best point is marked.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 3.6), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    left, middle, right = figure.subplots(1, 3)
+    steps = np.array(sorted(state.rows))
+    losses = np.array([state.rows[step]["loss"] or np.nan for step in steps], float)
+    left.plot(steps, losses, color="#9ecae1", linewidth=0.8, label="training")
+    if len(losses) > 20:
+        width = max(5, len(losses) // 50)
+        smooth = np.convolve(np.nan_to_num(losses, nan=float(np.nanmean(losses))), np.ones(width) / width, mode="valid")
+        left.plot(steps[width - 1 :], smooth, color="#2171b5", label=f"mean of {width}")
+    checked = sorted(state.validations)
+    left.plot(
+        checked,
+        [state.validations[s]["loss"] for s in checked],
+        "o-",
+        color="#d94801",
+        markersize=4,
+        label="validation",
+    )
+    finite = losses[np.isfinite(losses) & (losses > 0)]
+    if finite.size and finite.max() > 10 * finite.min():
+        left.set_yscale("log")
+    names = sorted({name for s in checked for name in state.validations[s]["metrics"]})
+    names = [best, *(name for name in names if name != best)][:6] if best in names else names[:6]
+    for name in names:
+        values = [np.nan if (v := state.validations[s]["metrics"].get(name)) is None else v for s in checked]
+        middle.plot(checked, values, "o-", markersize=4, linewidth=2 if name == best else 1, label=name)
+    marked = [s for s in checked if state.validations[s]["best"]]
+    if marked and best in names:
+        value = state.validations[marked[-1]]["metrics"][best]
+        middle.plot(
+            [marked[-1]], [value], "*", color="black", markersize=12, label=f"best: {value:.3f} at step {marked[-1]}"
+        )
+    right.plot(steps, [state.rows[step]["learning_rate"] for step in steps], color="#31a354")
+    for axes, title in ((left, "Loss"), (middle, "Validation scores"), (right, "Learning rate")):
+        axes.set(title=title, xlabel="step")
+        axes.grid(alpha=0.25)
+        if axes is not right and axes.lines:
+            axes.legend(fontsize=7)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    replace_file(path, picture.getvalue())

@@ -1,0 +1,258 @@
+"""The training loop: one generator, readable from top to bottom.
+
+There is nothing to subclass and no callback. Whoever wants to know what happens iterates the events; whoever wants to
+stop closes the generator. What varies is a component or a number of the recipe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, nullcontext
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from segkit.errors import DivergedError
+from segkit.model import choose_device
+from segkit.recipe import Recipe, load_recipe
+from segkit.sampling import load_batches
+from segkit.training._checkpoint import Progression, newest_checkpoint, restore_optimizer, save_checkpoint
+from segkit.training._curves import draw_curves
+from segkit.training._distributed import World
+from segkit.training._events import Checkpoint, Event, Failed, Finished, Started, Step, Validation
+from segkit.training._optimization import learning_rate_at
+from segkit.training._preview import Previewer
+from segkit.training._run import Run
+from segkit.training._setup import Setup, prepare
+from segkit.training._step import take_step
+from segkit.training._stopping import stop_on_signals
+from segkit.training._validation import is_better, validate
+
+__all__ = ["fit", "fit_events"]
+
+
+def _never() -> bool:
+    return False
+
+
+def fit(recipe: Recipe | str | Path, folder: str | Path) -> Run:
+    """Train as a recipe says, to the end, or until Ctrl-C or SIGTERM; call again to go on.
+
+    Parameters
+    ----------
+    recipe
+        The recipe, or its file.
+    folder
+        The run folder. A run of the same recipe in it goes on from its newest checkpoint, with the same result as if it
+        had never been interrupted.
+
+    Returns
+    -------
+    Run
+        The run; ``segkit.Model.load(folder)`` loads its best weights.
+
+    Raises
+    ------
+    UsageError
+        If the recipe does not fit, or the folder holds a run of another recipe.
+    DataError
+        If the data are broken, or hold nothing to learn from.
+    DivergedError
+        If the loss is no longer finite.
+    """
+    with stop_on_signals() as stop:
+        for _ in fit_events(recipe, folder, stop=stop):
+            pass
+    return Run(Path(folder))
+
+
+def fit_events(
+    recipe: Recipe | str | Path, folder: str | Path, *, stop: Callable[[], bool] = _never
+) -> Generator[Event, None, None]:
+    """Train as a recipe says, yielding an event for everything that happens.
+
+    A generator that nobody iterates trains nothing; `fit` does it for you. Closing the generator saves and stops.
+
+    Parameters
+    ----------
+    recipe, folder
+        See `fit`.
+    stop
+        Asked between any two steps, also of validation; once it says yes, everything is saved and the training ends.
+
+    Yields
+    ------
+    Event
+        See `segkit.training`. Under ``torchrun``, only the leading process yields any.
+    """
+    import torch
+
+    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    run = Run(Path(folder))
+    device = choose_device(recipe.training.device)
+    world = World.join(device)
+    if world.size > 1 and device == "cuda":
+        device = f"cuda:{world.local_rank}"
+    with run.opened(recipe) if world.leads else nullcontext():
+        world.wait()
+        state = run.state()
+        if state.finished == "early_stopping" or (
+            state.finished == "completed" and state.step >= recipe.training.steps
+        ):
+            if world.leads:
+                yield Finished(state.step, "completed" if state.finished == "completed" else "early_stopping")
+            return
+        try:
+            setup = yield from prepare(recipe, torch.device(device))
+            with closing(_loop(setup, run, world, stop)) as events:
+                for event in events:
+                    if world.leads:
+                        yield event
+        except Exception as error:  # whoever follows the journal must learn why it ends here
+            if world.leads:
+                run.record(Failed(run.state().step, str(error)), sync=True)
+            raise
+
+
+def _restore(setup: Setup, run: Run) -> tuple[Progression, Any]:
+    """Put back the newest checkpoint, if there is one."""
+    import torch
+
+    scaler = torch.amp.GradScaler(setup.device.type, enabled=setup.recipe.training.precision == "float16")
+    found = newest_checkpoint(run.folder / "checkpoints")
+    if found is None:
+        return Progression(), scaler
+    progression, parts = found
+    setup.network.load_state_dict(parts["weights"])
+    if setup.average is not None:
+        setup.average.load_state_dict(parts["average"])
+    restore_optimizer(setup.optimizer, parts)
+    if progression.scaler:
+        scaler.load_state_dict(progression.scaler)
+    return progression, scaler
+
+
+def _addresses(recipe: Recipe, first: int, world: World) -> Iterator[list[tuple[int, int]]]:
+    """Yield the patch addresses of each batch of this process, from step `first` on."""
+    size, accumulation = recipe.sampling.batch_size, recipe.training.accumulation
+    for step in range(first, recipe.training.steps):
+        for part in range(accumulation):
+            begin = (part * world.size + world.rank) * size
+            yield [(step, begin + number) for number in range(size)]
+
+
+def _loop(setup: Setup, run: Run, world: World, stop: Callable[[], bool]) -> Generator[Event, None, None]:
+    import torch
+
+    recipe, training = setup.recipe, setup.recipe.training
+    progression, scaler = _restore(setup, run)
+    network = world.wrap(setup.network)
+    called: Any = torch.compile(network) if training.compile else network
+    evaluated = setup.average if setup.average is not None else network
+    previewer = Previewer(run.folder / "preview")
+    journal_every = max(1, training.steps // 2000)  # as many points as a curve can show
+    saved_step, saved_at = progression.step, monotonic()
+
+    def tell(event: Event, *, sync: bool = False) -> Event:
+        if world.leads:
+            run.record(event, sync=sync)
+        return event
+
+    def save() -> Event:
+        nonlocal saved_step, saved_at
+        if world.leads:
+            progression.scaler = scaler.state_dict()
+            average = setup.average.state_dict() if setup.average is not None else None
+            save_checkpoint(
+                run.folder / "checkpoints", progression, setup.network.state_dict(), average, setup.optimizer
+            )
+        saved_step, saved_at = progression.step, monotonic()
+        return tell(Checkpoint(progression.step), sync=True)
+
+    def publish() -> None:
+        if world.leads:
+            scores = run.state().validations.get(progression.step, {})
+            setup.model({"step": progression.step, **scores}).save(run.folder / "model")
+
+    def score() -> Iterator[Event]:
+        """Validate, and keep what is best; yields nothing if it was asked to stop in between."""
+        result = validate(setup, evaluated, world, stop)
+        if result is None:
+            return
+        loss, metrics = result
+        name, direction = setup.task.best
+        value = metrics.get(name, loss)
+        best = is_better(value, progression.best_score, direction)
+        progression.validated = progression.step
+        progression.stale = 0 if best else progression.stale + 1
+        progression.since_drop = 0 if best else progression.since_drop + 1
+        if progression.since_drop > recipe.schedule.patience:
+            progression.drops, progression.since_drop = progression.drops + 1, 0
+        if best:
+            progression.best_score, progression.best_step = value, progression.step
+        yield tell(Validation(progression.step, loss, metrics, best), sync=True)
+        yield save()
+        if best:
+            publish()
+        if world.leads:
+            run.write_history(run.state())
+            draw_curves(run.state(), run.folder / "curves.png", name)
+
+    def wants_validation() -> bool:
+        due = progression.step % training.validate_every == 0 or progression.step == training.steps
+        return bool(setup.boxes) and 0 < progression.step != progression.validated and due
+
+    def ended() -> bool:
+        early = training.patience is not None and progression.stale >= training.patience
+        return progression.step >= training.steps or early
+
+    yield tell(Started(progression.step, training.steps), sync=True)
+    if progression.step and progression.step == progression.best_step:
+        publish()  # a kill may have come between the checkpoint and the model
+    network.train()
+    batches = load_batches(
+        _addresses(recipe, progression.step, world), setup.sampler.training_example, workers=recipe.sampling.workers
+    )
+    try:
+        with closing(batches):
+            while True:
+                if wants_validation():
+                    yield from score()
+                if world.any(stop()):
+                    break
+                if ended():
+                    break
+                began = monotonic()
+                step = progression.step
+                rate = learning_rate_at(
+                    step, training.steps, recipe.optimizer.learning_rate, recipe.schedule, progression.drops
+                )
+                loss = take_step(setup, called, batches, scaler, step, rate, world)
+                progression.step = step + 1
+                event = Step(step + 1, loss, rate, monotonic() - began)
+                if (step + 1) % journal_every == 0:
+                    tell(event)
+                yield event
+                if world.leads and (preview := previewer.answer(setup, step + 1)) is not None:
+                    yield tell(preview)
+                if world.any(monotonic() - saved_at > 60 * training.checkpoint_minutes):
+                    yield save()
+    except (GeneratorExit, DivergedError):
+        # The weights are whole: this happens between two steps, or before a step has touched them.
+        if progression.step > saved_step:
+            save()
+        if world.leads:
+            run.write_history(run.state())
+        raise
+    if progression.step > saved_step or not ended():
+        yield save()
+    if not setup.boxes or not (run.folder / "model").exists():
+        publish()  # without a validation the last weights are the ones to keep
+    if world.leads:
+        run.write_history(run.state())
+        draw_curves(run.state(), run.folder / "curves.png", setup.task.best[0])
+    if not ended():
+        yield tell(Finished(progression.step, "stopped"), sync=True)
+    else:
+        completed = progression.step >= training.steps
+        yield tell(Finished(progression.step, "completed" if completed else "early_stopping"), sync=True)

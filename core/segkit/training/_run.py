@@ -1,0 +1,203 @@
+"""The run folder: what was asked, what happened, and everything needed to go on.
+
+    run.json  recipe.toml      what was asked; versions and the machine it started on
+    journal.jsonl              every event, each line with its own checksum
+    history.csv  curves.png    the same for people
+    checkpoints/<step>/        state to go on from; the newest two, and the best
+    model/                     the best weights, as a package
+
+"Where does it stand" is computed from this content; no pointer file could disagree with it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import platform
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from segkit import __version__
+from segkit.durable import append_record, cut_torn_tail, lock, read_records, replace_file, storage_errors, sweep
+from segkit.errors import DataError, OutputExistsError, UsageError
+from segkit.recipe import CHOICES, Recipe, load_recipe
+from segkit.registry import registries
+from segkit.training._events import Event, to_record
+
+__all__ = ["Run", "RunState", "fold"]
+
+SCHEMA = 1
+
+
+@dataclass(slots=True)
+class RunState:
+    """What a journal amounts to.
+
+    Parameters
+    ----------
+    step, steps
+        Steps done, and steps in all.
+    rows
+        For each journalled step its ``loss`` and ``learning_rate``.
+    validations
+        For each validated step its ``loss``, ``metrics`` and whether it was ``best``.
+    finished
+        Why the training ended; empty while it has not.
+    """
+
+    step: int = 0
+    steps: int = 0
+    rows: dict[int, dict[str, Any]] = field(default_factory=dict)
+    validations: dict[int, dict[str, Any]] = field(default_factory=dict)
+    finished: str = ""
+
+
+def fold(records: Iterable[Mapping[str, Any]], state: RunState | None = None) -> RunState:
+    """Return what journal records amount to, going on from `state`; what a later start made void is left out."""
+    state = state or RunState()
+    for record in records:
+        kind, step = record["event"], int(record.get("step", 0))
+        if kind == "started":
+            state.steps, state.finished = int(record["steps"]), ""
+            for table in (state.rows, state.validations):
+                for void in [s for s in table if s > step]:
+                    del table[void]
+        elif kind == "step":
+            state.rows[step] = {key: record[key] for key in ("loss", "learning_rate")}
+        elif kind == "validation":
+            state.validations[step] = {key: record[key] for key in ("loss", "metrics", "best")}
+        elif kind == "finished":
+            state.finished = str(record["reason"])
+        if kind != "preview":
+            state.step = step
+    return state
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder.
+
+    Parameters
+    ----------
+    folder
+        Where it is.
+    """
+
+    folder: Path
+
+    @property
+    def journal(self) -> Path:
+        """The journal file, which other processes may follow with `segkit.durable.read_records`."""
+        return self.folder / "journal.jsonl"
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the run does.
+
+        Raises
+        ------
+        DataError
+            If there is no run in this folder.
+        """
+        if not (self.folder / "run.json").is_file():
+            raise DataError(
+                f"{self.folder} is not a run folder: it has no run.json. Name the folder given to 'segkit train --run'."
+            )
+        return load_recipe(self.folder / "recipe.toml")
+
+    def state(self) -> RunState:
+        """Return where the run stands, from its journal."""
+        return fold(read_records(self.journal)[0])
+
+    @contextmanager
+    def opened(self, recipe: Recipe) -> Iterator[bool]:
+        """Hold the folder for writing while the block runs, making it if needed; gives whether it was there before.
+
+        Raises
+        ------
+        BusyError
+            If another process writes it.
+        OutputExistsError
+            If there is something else in the folder.
+        UsageError
+            If the run in the folder computes something else than `recipe`.
+        """
+        is_run = (self.folder / "run.json").is_file()
+        if not is_run and self.folder.exists():
+            others = [
+                p.name
+                for p in self.folder.iterdir()
+                if p.name != "lock" and not p.name.startswith((".segkit-tmp-", "preview"))
+            ]
+            if others:
+                raise OutputExistsError(
+                    f"The folder {self.folder} holds something that is not a run ({', '.join(sorted(others)[:3])}). Choose a new folder."
+                )
+        with storage_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        with lock(self.folder / "lock", f"The run {self.folder}"):
+            sweep(self.folder)
+            if is_run:
+                differences = self.recipe.differences(recipe)
+                if differences:
+                    raise UsageError(
+                        f"The run {self.folder} was started with another recipe, and goes on only with its own: "
+                        f"{'; '.join(differences[:5])}{' …' if len(differences) > 5 else ''}. Choose a new folder for the changed recipe."
+                    )
+                cut_torn_tail(self.journal)
+            self._describe(recipe, is_run)
+            yield is_run
+
+    def _describe(self, recipe: Recipe, is_run: bool) -> None:
+        """Write the recipe, and on the first start what else there is to know; run.json last, for it makes this a run."""
+        text = recipe.to_toml().encode()
+        if not is_run or (self.folder / "recipe.toml").read_bytes() != text:
+            replace_file(self.folder / "recipe.toml", text)
+        if not is_run:
+            import torch
+
+            chosen = [(choice.kind, s.name) for key, choice in CHOICES.items() for s in _listed(getattr(recipe, key))]
+            plugins = {registries[kind][name].plugin for kind, name in chosen}
+            description = {
+                "schema": SCHEMA,
+                "segkit": __version__,
+                "plugins": {plugin.name: f"{plugin.distribution} {plugin.version}".strip() for plugin in plugins},
+                # Bits repeat only where these are the same.
+                "determinism": {
+                    "torch": torch.__version__,
+                    "threads": torch.get_num_threads(),
+                    "machine": platform.machine(),
+                },
+                "python": platform.python_version(),
+            }
+            replace_file(self.folder / "run.json", json.dumps(description, indent=1).encode())
+
+    def record(self, event: Event, *, sync: bool = False) -> None:
+        """Append an event to the journal."""
+        append_record(self.journal, to_record(event), sync=sync)
+
+    def write_history(self, state: RunState) -> None:
+        """Write ``history.csv``: one row for each journalled or validated step."""
+        names = sorted({name for row in state.validations.values() for name in row["metrics"]})
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(["step", "loss", "learning_rate", "validation_loss", *names])
+        for step in sorted({*state.rows, *state.validations}):
+            row, validation = state.rows.get(step, {}), state.validations.get(step, {})
+            scores = validation.get("metrics", {})
+            cells = [
+                row.get("loss"),
+                row.get("learning_rate"),
+                validation.get("loss"),
+                *(scores.get(name) for name in names),
+            ]
+            table.writerow([step, *("" if cell is None else repr(cell) for cell in cells)])
+        replace_file(self.folder / "history.csv", text.getvalue().encode())
+
+
+def _listed(choice: Any) -> list[Any]:
+    return list(choice) if isinstance(choice, tuple) else [choice] if choice is not None else []

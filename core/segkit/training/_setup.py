@@ -1,0 +1,197 @@
+"""From a recipe to everything the loop needs, built and checked before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from segkit.addressing import address
+from segkit.errors import DataError
+from segkit.geometry import Box
+from segkit.model import Model
+from segkit.recipe import Recipe
+from segkit.sampling import LabelIndex, Sampler, check_patch_shape, estimate_normalization, validation_boxes
+from segkit.tasks import Loss, Sample, Task
+from segkit.training._events import Preparing
+from segkit.training._optimization import build_optimizer
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+__all__ = ["Setup", "prepare"]
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """What the loop works with.
+
+    Parameters
+    ----------
+    recipe
+        What was asked.
+    task
+        What is learnt.
+    sampler
+        Draws training patches.
+    validation
+        Reads validation patches; None for no validation.
+    boxes
+        The patches that validation scores.
+    network
+        The network that is trained, on its device.
+    average
+        A copy of it that holds the running average of its weights; None for no average.
+    loss
+        The weighted sum of the recipe's losses.
+    optimizer
+        The optimizer over the weights of `network`.
+    device
+        Where the network is.
+    """
+
+    recipe: Recipe
+    task: Task
+    sampler: Sampler
+    validation: Sampler | None
+    boxes: Sequence[tuple[int, Box]]
+    network: nn.Module
+    average: nn.Module | None
+    loss: Loss
+    optimizer: torch.optim.Optimizer
+    device: torch.device
+
+    def model(self, details: dict[str, Any]) -> Model:
+        """Return the network (its average, where there is one) as a model."""
+        raw = self.sampler.samples[0].raw
+        return Model(
+            self.average or self.network,
+            self.recipe.task,
+            self.recipe.architecture,
+            self.task,
+            raw.channels,
+            self.sampler.normalization,
+            self.recipe.sampling.patch_shape,
+            raw.voxel_size,
+            raw.unit,
+            self.recipe.training.precision,
+            details,
+        )
+
+
+def _hold_out(samples: Sequence[Sample], share: float, patch: Sequence[int]) -> tuple[list[Sample], list[Sample]]:
+    """Cut the far end off every sample, along the axis that has most patches; what cannot be cut is only trained on.
+
+    Many small images of one size are held out as a whole instead.
+    """
+    if share == 0:
+        return list(samples), []
+    if len(samples) >= 5:
+        count = max(1, round(share * len(samples)))
+        step = len(samples) / count
+        held = {int((number + 0.5) * step) for number in range(count)}
+        return [s for n, s in enumerate(samples) if n not in held], [s for n, s in enumerate(samples) if n in held]
+    train: list[Sample] = []
+    held_out: list[Sample] = []
+    for sample in samples:
+        shape = sample.raw.spatial_shape
+        axis = max(range(3), key=lambda a: shape[a] / patch[a])
+        size = max(patch[axis], round(share * shape[axis]))
+        if shape[axis] - size < patch[axis]:
+            train.append(sample)
+            continue
+        cut = shape[axis] - size
+        stop, start = list(shape), [0, 0, 0]
+        stop[axis] = start[axis] = cut
+        for part, box in (
+            (train, Box((0, 0, 0), (stop[0], stop[1], stop[2]))),
+            (held_out, Box((start[0], start[1], start[2]), shape)),
+        ):
+            part.append(_crop(sample, box))
+    return train, held_out
+
+
+def _crop(sample: Sample, box: Box) -> Sample:
+    others = {what: v.crop(box) for what in ("labels", "mask") if (v := getattr(sample, what)) is not None}
+    return replace(sample, name=f"{sample.name} [{box}]", raw=sample.raw.crop(box), **others)
+
+
+def _weighted_sum(recipe: Recipe) -> Loss:
+    parts = [(choice.weight, choice.build("losses")) for choice in recipe.loss]
+
+    def loss(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+        total: Tensor = sum(weight * part(logits, target, mask) for weight, part in parts)
+        return total
+
+    return loss
+
+
+def prepare(recipe: Recipe, device: torch.device) -> Generator[Preparing, None, Setup]:
+    """Open the data, count labels, and build network, loss and optimizer.
+
+    Raises
+    ------
+    DataError
+        If the data are broken, or hold nothing to learn from.
+    UsageError
+        If a component refuses its options, or a patch does not fit.
+    """
+    import torch
+
+    settings = recipe.sampling
+    task: Task = recipe.task.build("tasks")
+    samples = list(recipe.dataset.build("datasets"))
+    if not samples:
+        raise DataError(
+            f"The dataset '{recipe.dataset.name}' has no sample. Check what it names: {dict(recipe.dataset.options)}."
+        )
+    if recipe.validation_dataset is not None:
+        held_out = list(recipe.validation_dataset.build("datasets"))
+    else:
+        samples, held_out = _hold_out(samples, settings.holdout, settings.patch_shape)
+    check_patch_shape(samples, settings.patch_shape)
+    normalization = estimate_normalization(samples, settings.normalization, recipe.seed, settings.non_finite)
+    index = yield from _counted(samples, task, settings.workers)
+    sampler = Sampler(
+        samples,
+        task,
+        index,
+        normalization,
+        patch_shape=settings.patch_shape,
+        foreground=settings.foreground,
+        augmentations=[(choice.name, choice.build("augmentations")) for choice in recipe.augmentation],
+        seed=recipe.seed,
+        non_finite=settings.non_finite,
+    )
+    validation: Sampler | None = None
+    boxes: list[tuple[int, Box]] = []
+    if held_out:
+        found = yield from _counted(held_out, task, settings.workers)
+        # Its patches may reach beyond a small sample; what lies there is masked out, so every patch shape will do.
+        validation = Sampler(
+            held_out, task, found, normalization, patch_shape=settings.patch_shape, non_finite=settings.non_finite
+        )
+        boxes = validation_boxes(held_out, found, settings.patch_shape, recipe.training.validation_patches)
+    # Weights depend on the seed alone, whatever was drawn before in this process.
+    torch.manual_seed(address(recipe.seed, 0, 0, "weights"))
+    network = recipe.architecture.build("architectures", samples[0].raw.channels, task.out_channels)
+    if recipe.initializer is not None:
+        recipe.initializer.build("initializers")(network)
+    network.to(device)
+    average = None
+    if recipe.training.ema is not None:
+        average = deepcopy(network).eval().requires_grad_(False)
+    optimizer = build_optimizer(recipe.optimizer, (p for p in network.parameters() if p.requires_grad))
+    return Setup(recipe, task, sampler, validation, boxes, network, average, _weighted_sum(recipe), optimizer, device)
+
+
+def _counted(samples: Sequence[Sample], task: Task, workers: int) -> Generator[Preparing, None, LabelIndex]:
+    counting = LabelIndex.building(samples, task.foreground, workers=workers)
+    while True:
+        try:
+            yield Preparing(*next(counting))
+        except StopIteration as end:
+            index: LabelIndex = end.value
+            return index

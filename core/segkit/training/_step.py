@@ -1,0 +1,95 @@
+"""One optimizer step, with what makes it safe: non-finite numbers stop the training before they reach the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from segkit.addressing import address
+from segkit.errors import DivergedError
+from segkit.tasks import Batch
+from segkit.training._distributed import World
+from segkit.training._setup import Setup
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+__all__ = ["autocast", "take_step", "to_device", "update_average"]
+
+ADVICE = (
+    "The weights from before are kept. Start a new run with a lower optimizer.learning_rate (a third, say), with "
+    'training.precision = "float32", or with a smaller training.clip.'
+)
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """Return the batch on a device."""
+    raw, target, mask = (tensor.to(device, non_blocking=True) for tensor in (batch.raw, batch.target, batch.mask))
+    return Batch(raw, target, mask, batch.origins)
+
+
+def autocast(setup: Setup) -> torch.autocast:
+    """Return the context in which the network computes in the recipe's precision."""
+    import torch
+
+    precision = setup.recipe.training.precision
+    return torch.autocast(setup.device.type, getattr(torch, precision), enabled=precision != "float32")
+
+
+def take_step(
+    setup: Setup, network: nn.Module, batches: Iterator[Batch], scaler: Any, step: int, rate: float, world: World
+) -> float:
+    """Do one optimizer step and return the loss, averaged over its batches and processes.
+
+    Raises
+    ------
+    DivergedError
+        If loss or gradient are not finite; the weights are then as they were.
+    """
+    import torch
+
+    training = setup.recipe.training
+    # Dropout and whatever else draws inside the network draws from this step's own numbers.
+    torch.manual_seed(address(setup.recipe.seed, step, world.rank, "network"))
+    for group in setup.optimizer.param_groups:
+        group["lr"] = rate
+    setup.optimizer.zero_grad(set_to_none=True)
+    total = 0.0
+    origins: list[str] = []
+    for _ in range(training.accumulation):
+        batch = to_device(next(batches), setup.device)
+        origins += batch.origins
+        with autocast(setup):
+            loss = setup.task.step(network, batch, setup.loss) / training.accumulation
+        total += float(loss.detach())
+        if world.any(not np.isfinite(total)):
+            raise DivergedError(f"The loss of step {step + 1} is {total} (patches: {'; '.join(origins)}). {ADVICE}")
+        scaler.scale(loss).backward()
+    scaler.unscale_(setup.optimizer)
+    norm = torch.nn.utils.clip_grad_norm_(setup.network.parameters(), training.clip or float("inf"))
+    # The scaler of fp16 skips a step that overflowed and lowers its scale; anywhere else it is the end.
+    if not scaler.is_enabled() and not torch.isfinite(norm):
+        raise DivergedError(f"The gradient of step {step + 1} is not finite (patches: {'; '.join(origins)}). {ADVICE}")
+    scaler.step(setup.optimizer)
+    scaler.update()
+    update_average(setup)
+    return float(world.sum(np.array([total]))[0]) / world.size
+
+
+def update_average(setup: Setup) -> None:
+    """Move the running average of the weights one step."""
+    import torch
+
+    if setup.average is None:
+        return
+    decay = setup.recipe.training.ema or 0.0
+    current = setup.network.state_dict()
+    with torch.no_grad():
+        for name, kept in setup.average.state_dict().items():
+            if kept.is_floating_point():
+                kept.lerp_(current[name], 1 - decay)
+            else:
+                kept.copy_(current[name])
