@@ -24,7 +24,7 @@ def check_architecture(
     options: Mapping[str, Any] | None = None,
     *,
     shape: tuple[int, int, int] = (8, 32, 32),
-    channels: Sequence[tuple[int, int]] = ((1, 1), (1, 2), (3, 4)),
+    channels: Sequence[tuple[int, int]] = ((1, 1), (3, 2)),
     unused: Sequence[str] = (),
 ) -> None:
     """Check an architecture: shapes, gradients, weights that can be stored, and randomness.
