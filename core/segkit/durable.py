@@ -36,8 +36,10 @@ __all__ = [
     "faults",
     "file_sha256",
     "lock",
+    "make_dirs",
     "publish_dir",
     "read_records",
+    "remove",
     "replace_file",
     "storage_errors",
     "sweep",
@@ -206,6 +208,42 @@ def publish_dir(path: Path) -> Iterator[Path]:
         _fsync_dir(path.parent)
 
 
+def make_dirs(path: Path) -> None:
+    """Make a folder and those above it that are missing, each one on the disk before the next is made in it.
+
+    Raises
+    ------
+    StorageError
+        If the disk refuses.
+    """
+    if path.is_dir():
+        return
+    make_dirs(path.parent)
+    with storage_errors(path):
+        faults.reach()
+        path.mkdir(exist_ok=True)
+        _fsync_dir(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it; nothing happens if there is none.
+
+    Raises
+    ------
+    StorageError
+        If the disk refuses; part of a folder may then be gone.
+    """
+    if not path.exists():
+        return
+    with storage_errors(path):
+        faults.reach()
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+        _fsync_dir(path.parent)
+
+
 def sweep(folder: Path) -> None:
     """Remove what a killed process left half-written directly in `folder` (only under segkit's temporary names)."""
     for orphan in folder.glob(f"{_TEMPORARY}*"):
@@ -262,7 +300,7 @@ def read_records(path: Path, start: int = 0) -> tuple[list[dict[str, Any]], int]
         The records whose checksum holds, up to the first that does not, and the byte behind the last of them, from
         which to go on reading.
     """
-    records = []
+    records: list[dict[str, Any]] = []
     if not path.exists():
         return records, start
     with path.open("rb") as file:
