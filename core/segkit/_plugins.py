@@ -122,26 +122,31 @@ class PluginManager:
             self.generation += 1
 
     def _load_entry_points(self) -> None:
-        points = _installed() if self._points is None else self._points
         wanted = {name.strip() for name in os.environ.get("SEGKIT_PLUGINS", "").split(",")} - {""}
-        found = set()
+        points, unreadable = _installed() if self._points is None else (self._points, [])
+        found = {info.name for info, _ in unreadable}
+        for info, error in unreadable:
+            if not wanted or info.name in wanted:
+                self._fail(info, error)
         # By distribution as well as name, so that the outcome of a clash does not depend on the file system.
-        for point, info in sorted(
-            ((p, _record(p)) for p in points), key=lambda pair: (pair[1].name, pair[1].distribution)
-        ):
-            found.add(point.name)
-            if wanted and point.name not in wanted:
+        records = [(_record(point), point) for point in points]
+        for info, point in sorted(records, key=lambda pair: (pair[0].name, pair[0].distribution)):
+            found.add(info.name)
+            if wanted and info.name not in wanted:
                 continue
             try:
                 self._collect(info, point.load())
             except (Exception, SystemExit) as error:  # whatever a plugin does at import, the others must load
-                failure = _failed(info, error)
-                if os.environ.get("SEGKIT_STRICT_PLUGINS") == "1":
-                    raise PluginError(f"{_complaint(failure)} SEGKIT_STRICT_PLUGINS=1 makes this an error.") from error
-                self._failures.append(failure)
+                self._fail(info, error)
         for name in sorted(wanted - found):
             cause = f"SEGKIT_PLUGINS names it, and no such plugin is installed.{did_you_mean(name, found)}"
-            self._failures.append(_failed(PluginInfo(name), PluginError(cause)))
+            self._fail(PluginInfo(name), PluginError(cause))
+
+    def _fail(self, info: PluginInfo, error: BaseException) -> None:
+        failure = _failed(info, error)
+        if os.environ.get("SEGKIT_STRICT_PLUGINS") == "1":
+            raise PluginError(f"{_complaint(failure)} SEGKIT_STRICT_PLUGINS=1 makes this an error.") from error
+        self._failures.append(failure)
 
     def _collect(self, info: PluginInfo, plugin: object) -> PluginInfo:
         """Register one plugin and call its hooks; on failure nothing of it stays."""
@@ -197,16 +202,23 @@ class PluginManager:
         return components
 
 
-def _installed() -> list[EntryPoint]:
-    """Return the entry points of all installed plugins."""
+def _installed() -> tuple[list[EntryPoint], list[tuple[PluginInfo, Exception]]]:
+    """Return the entry points of all installed plugins, and which distributions have some that cannot be read."""
     try:
-        return list(entry_points(group=GROUP))
+        return list(entry_points(group=GROUP)), []
     except Exception:  # one unreadable entry_points.txt in the environment hides everybody's: read them one by one
         found: dict[str, Iterable[EntryPoint]] = {}
+        unreadable: list[tuple[PluginInfo, Exception]] = []
         for distribution in distributions():
-            with suppress(Exception):
-                found.setdefault(distribution.metadata["Name"], distribution.entry_points.select(group=GROUP))
-        return [point for points in found.values() for point in points]
+            name = distribution.metadata["Name"] or ""
+            try:
+                found.setdefault(name, distribution.entry_points.select(group=GROUP))
+            except Exception as error:
+                if f"[{GROUP}]" in (distribution.read_text("entry_points.txt") or ""):
+                    cause = PluginError(f"its entry_points.txt cannot be read ({type(error).__name__}: {error}).")
+                    cause.__cause__ = error
+                    unreadable.append((PluginInfo(name, name, distribution.version or "", "entry_points.txt"), cause))
+        return [point for points in found.values() for point in points], unreadable
 
 
 def _record(point: EntryPoint) -> PluginInfo:
