@@ -1,0 +1,166 @@
+"""Choosing a component: a combo box grouped by plugin, what it is, and the form of its options."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QStandardItem, QStandardItemModel
+from qtpy.QtWidgets import QLabel, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
+
+from napari_segkit._editors import QuietCombo
+from napari_segkit._form import Form
+from segkit.registry import Component, plugins, registries
+
+__all__ = ["ComponentPicker"]
+
+
+class ComponentPicker(QWidget):  # type: ignore[misc]
+    """One component of a kind, and its options; each component keeps its options while others are looked at.
+
+    Parameters
+    ----------
+    kind
+        A name of `segkit.registry.KINDS`.
+    preferred
+        Bare names to choose at first, the best first, where they are installed.
+    none
+        What to call the choice of no component; empty where there must be one.
+    """
+
+    changed = Signal()
+
+    def __init__(self, kind: str, preferred: tuple[str, ...] = (), none: str = "") -> None:
+        super().__init__()
+        self.kind = kind
+        self.forms: dict[str, Form] = {}
+        self.combo = QuietCombo()
+        self.combo.setAccessibleName(kind)
+        self.summary = QLabel()
+        self.summary.setWordWrap(True)
+        self.summary.setStyleSheet("color: palette(placeholder-text);")
+        self.summary.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.stack = _FittingStack()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        for widget in (self.combo, self.summary, self.stack):
+            layout.addWidget(widget)
+        self.combo.setModel(_model(kind, none))
+        self.combo.currentIndexChanged.connect(lambda _: self._chosen())
+        for name in preferred:
+            if self.choose(name):
+                break
+        else:
+            first = next((i for i in range(self.combo.count()) if self._enabled(i)), -1)
+            self.combo.setCurrentIndex(first)
+        self._chosen()
+
+    def _enabled(self, index: int) -> bool:
+        return bool(self.combo.model().item(index).isEnabled())
+
+    def choose(self, name: str) -> bool:
+        """Choose a component by bare or qualified name; return whether it is there."""
+        for index in range(self.combo.count()):
+            qualified = self.combo.itemData(index)
+            if isinstance(qualified, str) and qualified and name in (qualified, qualified.partition(":")[2]):
+                self.combo.setCurrentIndex(index)
+                return True
+        return False
+
+    @property
+    def component(self) -> Component | None:
+        """What is chosen; None for the choice of none, or where nothing is installed."""
+        qualified = self.combo.currentData()
+        return registries[self.kind][qualified] if qualified else None
+
+    def _chosen(self) -> None:
+        component = self.component
+        if component is None:
+            self.summary.setText("" if self.combo.count() else f"No plugin offers any {self.kind}.")
+            self.stack.setVisible(False)
+        else:
+            name = component.qualified
+            if name not in self.forms:
+                self.forms[name] = Form(component.factory)
+                self.forms[name].changed.connect(self.changed)
+                self.stack.addWidget(self.forms[name])
+            self.stack.setCurrentWidget(self.forms[name])
+            self.stack.setVisible(bool(component.parameters))
+            self.summary.setText(component.summary)
+            self.combo.setToolTip(f"{name} from {component.plugin.distribution} {component.plugin.version}")
+        self.summary.setVisible(bool(self.summary.text()))
+        self.changed.emit()
+
+    def table(self) -> dict[str, Any] | None:
+        """Return the table of a recipe that says what is chosen; None for no component.
+
+        Raises
+        ------
+        UsageError
+            If an option is wrong.
+        """
+        component = self.component
+        if component is None:
+            return None
+        return {"name": component.qualified, **self.forms[component.qualified].values()}
+
+    def set_table(self, table: dict[str, Any]) -> None:
+        """Show what a table of a recipe says."""
+        if self.choose(str(table.get("name", ""))) and self.component is not None:
+            self.forms[self.component.qualified].set_values({k: v for k, v in table.items() if k != "name"})
+
+
+class _FittingStack(QStackedWidget):  # type: ignore[misc]
+    """A stack that is as high as the page it shows, not as its highest page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.currentChanged.connect(self._fit)
+
+    def _fit(self, current: int) -> None:
+        for index in range(self.count()):
+            policy = QSizePolicy.Policy.Preferred if index == current else QSizePolicy.Policy.Ignored
+            self.widget(index).setSizePolicy(QSizePolicy.Policy.Preferred, policy)
+        self.updateGeometry()
+
+    def sizeHint(self) -> Any:
+        return self.currentWidget().sizeHint() if self.count() else super().sizeHint()
+
+    def minimumSizeHint(self) -> Any:
+        return self.currentWidget().minimumSizeHint() if self.count() else super().minimumSizeHint()
+
+
+def _model(kind: str, none: str) -> QStandardItemModel:
+    """Return the entries: a heading and the components of each plugin, then the plugins that failed to load."""
+    model = QStandardItemModel()
+    if none:
+        model.appendRow(_item(none, ""))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the broken ones are listed right here
+        by_plugin: dict[str, list[Component]] = {}
+        for component in registries[kind].values():
+            by_plugin.setdefault(component.plugin.name, []).append(component)
+        infos = plugins()
+    for plugin, components in sorted(by_plugin.items()):
+        if len(by_plugin) > 1:
+            model.appendRow(_item(plugin, None, enabled=False))
+        for component in components:
+            indent = "    " if len(by_plugin) > 1 else ""
+            item = _item(indent + component.name.replace("_", " "), component.qualified)
+            item.setToolTip(component.summary)
+            model.appendRow(item)
+    for info in infos:
+        if info.error:
+            item = _item(f"{info.name} (failed to load)", None, enabled=False)
+            item.setToolTip(f"<qt>{info.error}</qt>")
+            model.appendRow(item)
+    return model
+
+
+def _item(text: str, data: str | None, enabled: bool = True) -> QStandardItem:
+    item = QStandardItem(text)
+    item.setData(data, Qt.ItemDataRole.UserRole)
+    item.setEnabled(enabled)
+    return item

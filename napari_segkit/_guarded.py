@@ -1,0 +1,36 @@
+"""Run the command line of segkit as a child that stops with everything saved when its parent is gone.
+
+The parent holds the other end of this process's standard input and never writes to it. When that end closes, because
+the viewer was closed, crashed or was killed, this process sends itself the signal that a user would send to stop it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+
+__all__ = ["main"]
+
+
+def _stop_with_parent() -> None:
+    # Unbuffered: a buffered reader would hold a lock at exit that this thread never gives back.
+    while os.read(0, 1):
+        pass
+    if os.name == "nt":  # there, os.kill would end the process without asking
+        signal.raise_signal(signal.SIGTERM)
+    else:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main() -> None:
+    """Run the command line with this process's arguments."""
+    threading.Thread(target=_stop_with_parent, daemon=True, name="segkit-parent").start()
+    from segkit.cli import main as run
+
+    run(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

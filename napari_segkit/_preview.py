@@ -1,0 +1,218 @@
+"""The live preview: asks the trainer for the slice on show, and lays its answer over the image.
+
+Neither side waits for the other. A new request is written when the view has been still for a moment; whatever answer the
+trainer has published last is shown where it belongs, with the step it comes from.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_segkit._run_folder import read_preview, write_request
+from napari_segkit._source_picker import source_of_layer
+from segkit.geometry import Box
+
+__all__ = ["LAYER_NAME", "LivePreview", "visible_box"]
+
+LAYER_NAME = "live preview"
+SETTLED_MS = 300
+LARGEST_SIDE = 768
+
+
+def visible_box(layer: Any, viewer: Any) -> Box | None:
+    """Return the slice of a 3D image layer that is on the canvas, in voxels of its finest level; None in 3D.
+
+    Sides longer than `LARGEST_SIDE` are cut to their middle, so that a preview stays cheap.
+    """
+    if viewer.dims.ndisplay != 2 or layer.ndim != 3:
+        return None
+    shape = layer.level_shapes[0] if layer.multiscale else layer.data.shape
+    factors = layer.downsample_factors[layer.data_level] if layer.multiscale else np.ones(3)
+    corners = np.asarray(layer.corner_pixels) * factors
+    at = np.round(layer.world_to_data(viewer.dims.point[-3:])).astype(int)
+    start, stop = [0, 0, 0], [int(n) for n in shape]
+    for axis in range(3):
+        if axis in [a - (viewer.dims.ndim - 3) for a in viewer.dims.displayed]:
+            low = int(np.clip(np.floor(corners[0, axis]), 0, shape[axis] - 1))
+            high = int(np.clip(np.ceil(corners[1, axis] + factors[axis]), low + 1, shape[axis]))
+            if high - low > LARGEST_SIDE:
+                low = (low + high - LARGEST_SIDE) // 2
+                high = low + LARGEST_SIDE
+        else:
+            low = int(np.clip(at[axis], 0, shape[axis] - 1))
+            high = low + 1
+        start[axis], stop[axis] = low, high
+    return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+
+
+class LivePreview(QObject):  # type: ignore[misc]
+    """The preview of one run over one image layer.
+
+    Parameters
+    ----------
+    viewer
+        The napari viewer.
+    """
+
+    told = Signal(str)
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._run: Path | None = None
+        self._image: Any = None
+        self._source = ""
+        self._requests = 0
+        self._asked: tuple[str, Box] | None = None
+        self._shown: Any = None
+        self._planes: np.ndarray[Any, Any] | None = None
+        self.channel = 0
+        self.enabled = True
+        self._settle = QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(SETTLED_MS)
+        self._settle.timeout.connect(self.ask)
+        self._events = (
+            viewer.dims.events.current_step,
+            viewer.dims.events.order,
+            viewer.dims.events.ndisplay,
+            viewer.scene.camera.events.center,
+            viewer.scene.camera.events.zoom,
+        )
+        for event in self._events:
+            event.connect(self._moved)
+
+    def close(self) -> None:
+        """Stop watching the viewer; the layer stays."""
+        self._settle.stop()
+        for event in self._events:
+            event.disconnect(self._moved)
+        self._run = self._image = None
+
+    def follow(self, run: Path, image: Any, source: str) -> None:
+        """Show previews of a run over a layer from now on.
+
+        Parameters
+        ----------
+        run
+            Folder of the run; it may not exist yet.
+        image
+            The image layer; None shows nothing.
+        source
+            Where the voxels of that layer are on disk.
+        """
+        self._run, self._image, self._source = (
+            run,
+            image,
+            source or (source_of_layer(image) if image is not None else ""),
+        )
+        self._asked = None
+        self.ask()
+
+    def stop(self) -> None:
+        """Ask for no more previews; what is shown stays."""
+        self._run = None
+
+    def _moved(self, event: Any = None) -> None:
+        if self._run is not None and self.enabled:
+            self._settle.start()
+
+    def ask(self) -> None:
+        """Write the request for what is on show, unless it was asked for already."""
+        if self._run is None or self._image is None or not self._source or not self.enabled:
+            return
+        if self._image not in self._viewer.layers:
+            self._image = None
+            return
+        box = visible_box(self._image, self._viewer)
+        if box is None or (self._asked and self._asked[1] == box):
+            return
+        self._requests += 1
+        self._asked = (str(self._requests), box)
+        self._run.mkdir(parents=True, exist_ok=True)
+        write_request(self._run, self._source, box, self._asked[0])
+        if self.layer is not None:
+            self.told.emit("Preview: updating\N{HORIZONTAL ELLIPSIS}")
+
+    @property
+    def layer(self) -> Any:
+        """The preview layer; None before the first answer, or after it was deleted."""
+        return self._shown if self._shown is not None and self._shown in self._viewer.layers else None
+
+    def show_answer(self, record: dict[str, Any]) -> bool:
+        """Show what a ``preview`` record announces; return whether there was something to show."""
+        if self._run is None or self._image is None or not self.enabled or self._image not in self._viewer.layers:
+            return False
+        found = read_preview(self._run, record)
+        if found is None:
+            return False
+        box, self._planes = found
+        self._draw(box)
+        current = self._asked is None or record.get("request") == self._asked[0]
+        seconds = record.get("seconds")
+        took = f", {seconds:.2g} s" if isinstance(seconds, int | float) else ""
+        text = f"preview of step {record['step']}{took}"
+        self._write_on_canvas(text if current else f"{text} (updating\N{HORIZONTAL ELLIPSIS})")
+        self.told.emit(
+            f"Preview of step {record['step']}{took}" if current else "Preview: updating\N{HORIZONTAL ELLIPSIS}"
+        )
+        return True
+
+    def _draw(self, box: Box) -> None:
+        if self._planes is None:
+            return
+        plane = self._planes[min(self.channel, len(self._planes) - 1)]
+        scale = np.asarray(self._image.scale)
+        translate = np.asarray(self._image.translate) + scale * box.start
+        layer = self.layer
+        if layer is None:
+            active = self._viewer.layers.selection.active
+            layer = self._viewer.add_image(
+                plane.copy(),
+                name=LAYER_NAME,
+                scale=scale,
+                translate=translate,
+                units=self._image.units,
+                axis_labels=self._image.axis_labels,
+                contrast_limits=(0, 255),
+                colormap="magenta",
+                blending="additive",
+                opacity=0.45,
+                metadata={"segkit": {"preview": True}},
+            )
+            layer.editable = False
+            self._shown = layer
+            self._viewer.layers.selection.active = active
+        elif layer.data.shape == plane.shape:
+            layer.data[...] = plane
+            layer.translate = translate
+            layer.refresh(extent=False, thumbnail=False)
+        else:
+            layer.data = plane.copy()
+            layer.translate = translate
+
+    def choose_channel(self, channel: int) -> None:
+        """Show another channel of the prediction."""
+        self.channel = channel
+        layer = self.layer
+        if layer is not None and self._planes is not None:
+            layer.data[...] = self._planes[min(channel, len(self._planes) - 1)]
+            layer.refresh(extent=False, thumbnail=False)
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of the latest answer; 0 before the first."""
+        return 0 if self._planes is None else len(self._planes)
+
+    def _write_on_canvas(self, text: str) -> None:
+        overlays = self._viewer.canvas.overlays
+        if "segkit_preview" not in overlays:
+            from napari.components.overlays import TextOverlay
+
+            overlays["segkit_preview"] = TextOverlay(text=text, visible=True, position="bottom_left", font_size=9)
+        else:
+            overlays["segkit_preview"].text = text

@@ -1,0 +1,180 @@
+"""Choosing data: a layer of the viewer, or a file, folder or URL that is not open."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QStandardItem
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QInputDialog, QMenu, QToolButton, QWidget
+
+from napari_segkit._editors import QuietCombo
+from napari_segkit._layers import volume_of_layer
+from segkit.errors import SegkitError, UsageError
+from segkit.volume import Volume
+
+__all__ = ["SourcePicker", "source_of_layer"]
+
+NOTHING = "Nothing chosen"
+
+
+def source_of_layer(layer: Any) -> str:
+    """Return where a layer's voxels are on disk as segkit opened them; empty for those in memory."""
+    return str(layer.metadata.get("segkit", {}).get("source", ""))
+
+
+class SourcePicker(QWidget):  # type: ignore[misc]
+    """A combo box of layers and places.
+
+    Parameters
+    ----------
+    viewer
+        The napari viewer.
+    kinds
+        Layer types to offer, the usual one first: ``"image"``, ``"labels"``.
+    what
+        What is chosen, for messages: ``"raw"``.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: Any, kinds: tuple[str, ...], what: str) -> None:
+        super().__init__()
+        self._viewer, self._kinds, self._what = viewer, kinds, what
+        self._places: list[str] = []
+        self.combo = QuietCombo()
+        self.combo.setAccessibleName(what)
+        self.browse = QToolButton()
+        self.browse.setText("\N{HORIZONTAL ELLIPSIS}")
+        self.browse.setToolTip(f"Choose {what} that are not open as a layer")
+        self.browse.setAccessibleName(f"Browse for {what}")
+        self.browse.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(self.browse)
+        menu.addAction("File\N{HORIZONTAL ELLIPSIS}", lambda: self.add_place(QFileDialog.getOpenFileName(self)[0]))
+        menu.addAction(
+            "Folder or store\N{HORIZONTAL ELLIPSIS}", lambda: self.add_place(QFileDialog.getExistingDirectory(self))
+        )
+        menu.addAction("URL or file.h5:dataset\N{HORIZONTAL ELLIPSIS}", self._ask_place)
+        self.browse.setMenu(menu)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.combo, 1)
+        layout.addWidget(self.browse)
+        self.refresh()
+        self.combo.currentIndexChanged.connect(lambda _: self.changed.emit())
+
+    def _ask_place(self) -> None:
+        text, accepted = QInputDialog.getText(self, f"Open {self._what}", "URL, path or file.h5:dataset")
+        if accepted:
+            self.add_place(text.strip())
+
+    def add_place(self, place: str) -> None:
+        """Offer a path or URL, and choose it."""
+        if place:
+            self._places = [place, *(other for other in self._places if other != place)][:8]
+            self.refresh()
+            self.combo.setCurrentIndex(next(i for i in range(self.combo.count()) if self.combo.itemData(i) == place))
+
+    def refresh(self) -> None:
+        """List the layers that exist now; what was chosen stays chosen."""
+        chosen = self.combo.currentData()
+        self.combo.blockSignals(True)
+        self.combo.clear()
+        fitting = [layer for kind in self._kinds for layer in self._viewer.layers if _type(layer) == kind]
+        fitting = [layer for layer in fitting if not layer.metadata.get("segkit", {}).get("preview")]
+        index = -1
+        for layer in fitting:
+            problem = _problem(layer)
+            self.combo.addItem(layer.name, layer)
+            item: QStandardItem = self.combo.model().item(self.combo.count() - 1)
+            item.setEnabled(not problem)
+            item.setData(problem or source_of_layer(layer) or "in memory", Qt.ItemDataRole.ToolTipRole)
+            if chosen is layer or (index < 0 and not problem and _type(layer) == self._kinds[0] and chosen is None):
+                index = self.combo.count() - 1
+        for place in self._places:
+            self.combo.addItem(Path(place.rstrip("/")).name or place, place)
+            self.combo.setItemData(self.combo.count() - 1, place, Qt.ItemDataRole.ToolTipRole)
+            if chosen == place:
+                index = self.combo.count() - 1
+        if not self.combo.count():
+            self.combo.addItem(NOTHING, None)
+            index = 0
+        self.combo.blockSignals(False)
+        self.combo.setCurrentIndex(
+            index if index >= 0 else next((i for i in range(self.combo.count()) if self._usable(i)), -1)
+        )
+        self.changed.emit()
+
+    def _usable(self, index: int) -> bool:
+        return bool(self.combo.model().item(index).isEnabled())
+
+    @property
+    def layer(self) -> Any:
+        """The chosen layer; None where a place is chosen."""
+        chosen = self.combo.currentData()
+        return None if chosen is None or isinstance(chosen, str) else chosen
+
+    @property
+    def place(self) -> str:
+        """Where the chosen data are; empty where they exist in memory only, or nothing is chosen."""
+        chosen = self.combo.currentData()
+        return chosen if isinstance(chosen, str) else "" if chosen is None else source_of_layer(chosen)
+
+    def writer(self, folder: Path) -> Callable[[], str]:
+        """Return a function that returns where the chosen data are, after writing those in memory into `folder`.
+
+        That function touches neither Qt nor napari, so that it may run in another thread.
+
+        Raises
+        ------
+        UsageError
+            If nothing is chosen.
+        DataError
+            If the layer cannot be a volume.
+        """
+        place = self.place
+        if place:
+            return lambda: place
+        if self.layer is None:
+            raise UsageError(
+                f"No {self._what} chosen. Open an image in napari, or choose a file with the button beside the list."
+            )
+        stem = re.sub(r"\W+", "-", self.layer.name).strip("-").lower() or self._what
+        volume = volume_of_layer(self.layer)
+        return lambda: _write(volume, folder, stem)
+
+    def saved_as(self, place: str) -> None:
+        """Remember where the voxels of the chosen image layer were written; labels may still be painted, and are not."""
+        if self.layer is not None and not self.place and _type(self.layer) == "image":
+            self.layer.metadata = {**self.layer.metadata, "segkit": {"source": place}}
+            self.refresh()
+
+
+def _write(volume: Volume, folder: Path, stem: str) -> str:
+    from segkit.writing import write_volume
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path, number = folder / f"{stem}.zarr", 1
+    while path.exists():
+        number += 1
+        path = folder / f"{stem}-{number}.zarr"
+    write_volume(volume, path)
+    return str(path)
+
+
+def _type(layer: Any) -> str:
+    return type(layer).__name__.lower()
+
+
+def _problem(layer: Any) -> str:
+    if source_of_layer(layer):
+        return ""
+    try:
+        volume_of_layer(layer)
+    except SegkitError as error:
+        return str(error)
+    return ""
