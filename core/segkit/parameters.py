@@ -174,7 +174,8 @@ def _fill(parameter: dict[str, Any], annotation: Any, where: str) -> None:
     else:
         raise PluginError(
             f"{where} has the type {annotation!r}, which cannot be shown or validated. Use bool, int, float, str, "
-            "Path, Literal, segkit.Location, a tuple of one of these, or one of these '| None'."
+            "Path, Literal, segkit.Location, a tuple of one of these (each element of the same type and range), or one of "
+            "these '| None'."
         )
 
 

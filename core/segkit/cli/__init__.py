@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 from importlib import import_module
 
 import click
 
 from segkit import __version__
-from segkit.errors import SegkitError
+from segkit.errors import SegkitError, SegkitWarning
 
 __all__ = ["main"]
 
@@ -66,8 +67,21 @@ def cli() -> None:
     """
 
 
+_python_format = warnings.formatwarning
+
+
+def _format_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """Show segkit's own warnings as one line, without the place in the source that gave them."""
+    if issubclass(category, SegkitWarning):
+        return f"warning: {message}\n"
+    return _python_format(message, category, filename, lineno, line)
+
+
 def main(args: list[str] | None = None) -> None:
     """Run the command line; every expected failure is one line on stderr and an exit code."""
+    warnings.formatwarning = _format_warning
     try:
         # A pipe that closes early (`| head`) is not a failure of ours.
         if hasattr(signal, "SIGPIPE"):
