@@ -200,10 +200,18 @@ class Segmenter(Protocol):
         How objects of neighbouring blocks are recognised as one: ``"touching"`` joins all that touch across the face
         between two blocks (exact for connected components); ``"overlap"`` compares what both blocks say about the
         voxels that their halos share, and joins objects that mostly coincide.
+    connectivity
+        Optional, for ``"touching"``: which neighbours of a voxel it touches, 6 (across faces, the default), 18 (edges
+        too) or 26 (corners too).
     """
 
-    halo: Triple
-    stitching: Literal["touching", "overlap"]
+    @property
+    def halo(self) -> Triple:
+        """See above."""
+
+    @property
+    def stitching(self) -> Literal["touching", "overlap"]:
+        """See above."""
 
     def __call__(self, prediction: Array, voxel_size: Spacing) -> Array:
         """Return object ids ``(Z, Y, X)`` for a prediction ``(K, Z, Y, X)``, counted from 1; 0 is background."""

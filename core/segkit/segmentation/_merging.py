@@ -1,0 +1,157 @@
+"""Which provisional objects are one, what they are called in the end, and the array that says so voxel by voxel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segkit.durable import replace_file
+from segkit.segmentation._cutting import box_of
+from segkit.segmentation._layout import Layout
+from segkit.volume import Volume
+
+__all__ = ["Found", "Names", "Relabelled"]
+
+Array = np.ndarray[Any, Any]
+
+_COLUMNS = ("keys", "voxels", "first", "pairs")
+
+
+@dataclass(slots=True)
+class Found:
+    """What the second pass has found so far; its size grows with the number of objects, not of voxels.
+
+    Parameters
+    ----------
+    blocks
+        Blocks looked at, in order from 0.
+    parts
+        For each column the arrays of the blocks: keys, number of voxels, and first voxel of the objects; pairs of keys
+        that are one object.
+    """
+
+    blocks: int = 0
+    parts: dict[str, list[Array]] = field(default_factory=lambda: {name: [] for name in _COLUMNS})
+
+    def add(self, keys: Array, voxels: Array, first: Array, pairs: Array) -> None:
+        """Add the next block."""
+        for name, value in zip(_COLUMNS, (keys, voxels, first, pairs), strict=True):
+            self.parts[name].append(value)
+        self.blocks += 1
+
+    def column(self, name: str) -> Array:
+        """Return a column over all blocks."""
+        empty = np.zeros((0, 2) if name == "pairs" else 0, np.uint64)
+        whole = np.concatenate([empty, *self.parts[name]])
+        self.parts[name] = [whole]
+        return whole
+
+    def save(self, path: Path) -> None:
+        """Keep this at `path`, so that an interrupted pass goes on from here."""
+        columns: dict[str, Any] = {name: self.column(name) for name in _COLUMNS}
+
+        def write(temporary: Path) -> None:
+            with temporary.open("wb") as file:
+                np.savez(file, blocks=np.int64(self.blocks), **columns)
+
+        replace_file(path, write)
+
+    @classmethod
+    def load(cls, path: Path) -> Found:
+        """Return what `save` kept, or nothing found yet."""
+        if not path.exists():
+            return cls()
+        with np.load(path, allow_pickle=False) as kept:
+            return cls(int(kept["blocks"]), {name: [kept[name]] for name in _COLUMNS})
+
+
+@dataclass(frozen=True, eq=False)
+class Names:
+    """The final id of each provisional object.
+
+    Parameters
+    ----------
+    keys
+        Provisional objects, sorted.
+    ids
+        Their final ids, uint64; 0 for one that is dropped.
+    count
+        Number of final objects; their ids are 1 to this.
+    """
+
+    keys: Array
+    ids: Array
+    count: int
+
+    @classmethod
+    def of(cls, found: Found, min_size: int) -> Names:
+        """Join pairs, drop objects below `min_size` voxels, and number the others by their first voxel (z, y, x)."""
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
+        keys, pairs = found.column("keys"), found.column("pairs")
+        if not len(keys):
+            return cls(keys, keys, 0)
+        at = np.minimum(np.searchsorted(keys, pairs), len(keys) - 1)
+        at = at[(keys[at] == pairs).all(axis=1)]  # an object may lie in the halo of a block alone
+        graph = coo_array((np.ones(len(at), bool), (at[:, 0], at[:, 1])), (len(keys), len(keys)))
+        count, group = connected_components(graph, directed=False)
+        voxels = np.bincount(group, found.column("voxels"), count)  # exact below 2**53
+        first = np.full(count, np.iinfo(np.uint64).max, np.uint64)
+        np.minimum.at(first, group, found.column("first"))
+        order = np.argsort(first, kind="stable")
+        kept = order[voxels[order] >= min_size]
+        ids = np.zeros(count, np.uint64)
+        ids[kept] = np.arange(1, len(kept) + 1, dtype=np.uint64)
+        return cls(keys, ids[group], len(kept))
+
+    def of_block(self, index: int) -> Array:
+        """Return the final ids of one block as a table, by provisional id."""
+        begin, end = np.searchsorted(self.keys, np.array([index, index + 1], np.uint64) << np.uint64(32))
+        local = self.keys[begin:end].astype(np.uint32)
+        table = np.zeros(int(local[-1]) + 1 if len(local) else 1, np.uint64)
+        table[local] = self.ids[begin:end]
+        return table
+
+
+@dataclass(frozen=True, eq=False)
+class Relabelled:
+    """The segmentation, ``(Z, Y, X)`` uint64: provisional objects under their final ids.
+
+    Parameters
+    ----------
+    layout
+        The blocks.
+    store
+        The provisional objects.
+    names
+        Their final ids.
+    """
+
+    layout: Layout
+    store: Volume
+    names: Names
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Extent of the volume."""
+        return self.layout.lattice.extent.shape
+
+    @property
+    def dtype(self) -> Any:
+        """Type of an id."""
+        return np.dtype(np.uint64)
+
+    def __getitem__(self, key: tuple[slice, ...]) -> Array:
+        box = box_of(key, self.shape)
+        out = np.zeros(box.shape, np.uint64)
+        for index in self.layout.lattice.touching(box):
+            part = self.layout.lattice[index] & box
+            assert part is not None
+            table = self.names.of_block(index)
+            local = self.store.read(self.layout.place(index, part))
+            np.take(table, local, out=out[part.relative_to(box.start).slices], mode="clip")
+        return out

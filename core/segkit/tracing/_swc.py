@@ -1,0 +1,170 @@
+"""SWC files: the format in which neuron skeletons are exchanged (Cannon et al. 1998).
+
+A line is a node: number, type, x, y, z, radius, number of its parent or -1. Lengths are written in the unit of the
+trace, which a comment names, because the format itself has none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from segkit import __version__
+from segkit.durable import replace_file
+from segkit.errors import DataError
+from segkit.tracing._trace import Trace
+
+__all__ = ["read_swc", "write_swc"]
+
+_TRACE = re.compile(r"#\s*trace\s+(\d+)\s*$")
+_UNIT = re.compile(r"#\s*units?\s*[:=]?\s*(nm|nanomet\w*|um|µm|micro\w*|micron\w*|voxels?)\s*$", re.IGNORECASE)
+
+
+def write_swc(traces: Trace | Iterable[Trace], path: str | Path) -> None:
+    """Write traces to one SWC file, durably: the file at `path` is either the old or the complete new one.
+
+    Parameters
+    ----------
+    traces
+        One trace or several of one unit; each may have several roots.
+    path
+        Where to; its folder exists.
+
+    Raises
+    ------
+    DataError
+        If the traces differ in unit.
+    StorageError
+        If the disk refuses.
+    """
+    chosen = [traces] if isinstance(traces, Trace) else list(traces)
+    units = {each.unit for each in chosen} or {"nm"}
+    if len(units) > 1:
+        raise DataError("The traces are in nm and in voxels, and an SWC file has one unit. Write two files.")
+    lines = [f"# segkit {__version__}", f"# unit {units.pop()}", "# node type x y z radius parent"]
+    before = 0
+    for each in chosen:
+        lines.append(f"# trace {each.id}")
+        order, parents = each.rooted()
+        number = np.zeros(len(order) + 1, np.int64)
+        number[order] = np.arange(before + 1, before + len(order) + 1)
+        number[-1] = -1  # what the parent -1 of a root looks up
+        for node in order:
+            z, y, x = each.nodes[node]
+            lines.append(f"{number[node]} 0 {x:.3f} {y:.3f} {z:.3f} {each.radii[node]:.3f} {number[parents[node]]}")
+        before += len(order)
+    replace_file(Path(path), ("\n".join(lines) + "\n").encode())
+
+
+def read_swc(path: str | Path, *, scale: float = 1.0) -> list[Trace]:
+    """Read the traces of an SWC file, of segkit or any other program.
+
+    Parameters
+    ----------
+    path
+        The file.
+    scale
+        What one unit of the file is, in nm; used where no comment of the file names its unit.
+
+    Returns
+    -------
+    list of Trace
+        One for each trace that segkit wrote; a file of another program is one trace with as many pieces as it has
+        roots, and the number in its name as `Trace.id` (0 without one).
+
+    Raises
+    ------
+    DataError
+        If the file is missing or not SWC; the message names the line.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise DataError(
+            f"There is no file {path}. Check the spelling (relative paths start from {Path.cwd()})."
+        ) from error
+    unit: Literal["nm", "voxel"] = "nm"
+    stem = re.match(r"\d+", path.stem)
+    sections: list[tuple[int, list[tuple[int, list[str]]]]] = [(int(stem[0]) if stem else 0, [])]
+    for number, line in enumerate(text.splitlines(), 1):
+        content = line.strip()
+        if content.startswith("#"):
+            if found := _UNIT.match(content):
+                word = found[1].lower()
+                unit = "voxel" if word.startswith("voxel") else "nm"
+                scale = 1.0 if word.startswith(("n", "voxel")) else 1000.0
+            elif found := _TRACE.match(content):
+                sections.append((int(found[1]), []))
+        elif content:
+            sections[-1][1].append((number, content.partition("#")[0].split()))
+    if not sections[0][1] and len(sections) > 1:
+        del sections[0]
+    elif not sections[0][1]:
+        raise DataError(f"{path} holds no node: it is not an SWC file, or an empty one.")
+    return [_parse(path, rows, scale, name, unit) for name, rows in sections]
+
+
+def _parse(
+    path: Path, rows: list[tuple[int, list[str]]], scale: float, name: int, unit: Literal["nm", "voxel"]
+) -> Trace:
+    lines: dict[int, int] = {}  # node: its place among the rows
+    values = np.zeros((len(rows), 4))
+    parents = np.zeros(len(rows), np.int64)
+    for place, (line, fields) in enumerate(rows):
+        try:
+            node, parent = int(fields[0]), int(float(fields[6]))
+            values[place] = [float(part) for part in fields[2:6]]
+        except (ValueError, IndexError, OverflowError) as error:
+            raise DataError(
+                f"Line {line} of {path} reads {' '.join(fields)[:60]!r}, which is not a node: seven numbers are due, node type x y z "
+                "radius parent. Repair or remove the line."
+            ) from error
+        if not np.isfinite(values[place]).all():
+            raise DataError(f"Line {line} of {path} has a position or radius that is not finite. Remove the node.")
+        if node in lines:
+            raise DataError(
+                f"Line {line} of {path} gives node {node} again, after line {rows[lines[node]][0]}. Remove one."
+            )
+        lines[node], parents[place] = place, parent
+    edges = []
+    for place, parent in enumerate(parents.tolist()):
+        if parent < 0:
+            continue
+        if parent not in lines:
+            raise DataError(
+                f"Line {rows[place][0]} of {path} has the parent {parent}, which no line gives. Use -1 for a root, or restore "
+                "the missing node."
+            )
+        edges.append((lines[parent], place))
+    table: np.ndarray[Any, Any] = np.array(edges, np.int64).reshape(-1, 2)
+    looped = _on_cycle(table, len(rows))
+    if looped is not None:
+        raise DataError(
+            f"Line {rows[looped][0]} of {path} is its own ancestor: its parents lead back to it. Give one node of the cycle the "
+            "parent -1."
+        )
+    return Trace(values[:, 2::-1] * scale, table, np.maximum(values[:, 3], 0) * scale, name, unit)
+
+
+def _on_cycle(edges: np.ndarray[Any, Any], count: int) -> int | None:
+    """Return the first node whose ancestors include itself, or None: what stays when leaves are removed for ever."""
+    parent = np.full(count, -1, np.int64)
+    parent[edges[:, 1]] = edges[:, 0]
+    children = np.bincount(edges[:, 0], minlength=count)
+    leaves = np.flatnonzero(children == 0).tolist()
+    left = np.ones(count, bool)
+    while leaves:
+        leaf = leaves.pop()
+        left[leaf] = False
+        above = int(parent[leaf])
+        if above >= 0:
+            children[above] -= 1
+            if children[above] == 0:
+                leaves.append(above)
+    # Roots go too, once all below them has gone.
+    return int(np.flatnonzero(left)[0]) if left.any() else None
