@@ -114,7 +114,7 @@ class Model:
             size = description["voxel_size"]
             voxel_size = (float(size[0]), float(size[1]), float(size[2]))
             unit, precision = description["unit"], description["precision"]
-        except (KeyError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError) as error:
             raise DataError(
                 f"The description {package / 'model.json'} lacks or garbles {error}. Copy the model again."
             ) from error

@@ -28,8 +28,9 @@ def draw_curves(state: RunState, path: Path, best: str) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 3.6), dpi=110, layout="constrained")
+    figure = Figure(figsize=(11, 3.6), dpi=110)
     FigureCanvasAgg(figure)
+    figure.subplots_adjust(left=0.05, right=0.98, bottom=0.14, top=0.9, wspace=0.2)
     left, middle, right = figure.subplots(1, 3)
     steps = np.array(sorted(state.rows))
     losses = np.array([state.rows[step]["loss"] or np.nan for step in steps], float)

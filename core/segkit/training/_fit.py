@@ -151,7 +151,7 @@ def _loop(setup: Setup, run: Run, world: World, stop: Callable[[], bool]) -> Gen
     evaluated = setup.average if setup.average is not None else network
     previewer = Previewer(run.folder / "preview")
     journal_every = max(1, training.steps // 2000)  # as many points as a curve can show
-    saved_step, saved_at = progression.step, monotonic()
+    saved_step, saved_at, drawn_at = progression.step, monotonic(), 0.0
 
     def tell(event: Event, *, sync: bool = False) -> Event:
         if world.leads:
@@ -196,7 +196,13 @@ def _loop(setup: Setup, run: Run, world: World, stop: Callable[[], bool]) -> Gen
             publish()
         if world.leads:
             run.write_history(run.state())
-            draw_curves(run.state(), run.folder / "curves.png", name)
+            draw(at_most_every=60)
+
+    def draw(at_most_every: float = 0) -> None:
+        nonlocal drawn_at
+        if monotonic() - drawn_at >= at_most_every:
+            draw_curves(run.state(), run.folder / "curves.png", setup.task.best[0])
+            drawn_at = monotonic()
 
     def wants_validation() -> bool:
         due = progression.step % training.validate_every == 0 or progression.step == training.steps
@@ -250,7 +256,7 @@ def _loop(setup: Setup, run: Run, world: World, stop: Callable[[], bool]) -> Gen
         publish()  # without a validation the last weights are the ones to keep
     if world.leads:
         run.write_history(run.state())
-        draw_curves(run.state(), run.folder / "curves.png", setup.task.best[0])
+        draw()
     if not ended():
         yield tell(Finished(progression.step, "stopped"), sync=True)
     else:

@@ -161,11 +161,11 @@ class Run:
             import torch
 
             chosen = [(choice.kind, s.name) for key, choice in CHOICES.items() for s in _listed(getattr(recipe, key))]
-            plugins = {registries[kind][name].plugin for kind, name in chosen}
+            plugins = [registries[kind][name].plugin for kind, name in chosen]
             description = {
                 "schema": SCHEMA,
                 "segkit": __version__,
-                "plugins": {plugin.name: f"{plugin.distribution} {plugin.version}".strip() for plugin in plugins},
+                "plugins": {p.name: f"{p.distribution} {p.version}".strip() for p in plugins},
                 # Bits repeat only where these are the same.
                 "determinism": {
                     "torch": torch.__version__,
