@@ -54,16 +54,13 @@ def choose_blocks(volume: Volume, block_shape: Triple | None, chunk_shape: Tripl
             chunk = [_divisor(b, chunk_size) for b in block_shape]
     else:
         chunk = list(chunk_shape)
-    if block_shape is None:
-        block = _block_lengths(volume, chunk, source, block_size)
-    else:
-        block = list(block_shape)
+    block = list(block_shape or _block_lengths(volume, chunk, source, block_size))
     if any(b % c for b, c in zip(block, chunk, strict=True)):
         raise UsageError(
             f"Blocks of {tuple(block)} are not made of whole chunks of {tuple(chunk)}. Choose block_shape as a multiple of "
             "chunk_shape along each axis."
         )
-    return cast(Triple, tuple(block)), cast(Triple, tuple(chunk))
+    return cast("Triple", tuple(block)), cast("Triple", tuple(chunk))
 
 
 def _divisor(length: int, most: int) -> int:

@@ -144,7 +144,7 @@ def make_multiscale(
     channel_names: Sequence[str],
     dtype: np.dtype[Any],
 ) -> dict[str, Any]:
-    """Return the value of the attribute ``ome`` (version 0.5) for levels named ``0``, ``1``, …
+    """Return the value of the attribute ``ome`` (version 0.5) for levels that are named by their numbers, from 0.
 
     Parameters
     ----------

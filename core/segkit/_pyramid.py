@@ -41,13 +41,13 @@ def level_factors(shape: Sequence[int], voxel_size: Sequence[float], count: int 
         halved = [n > 1 and s < 1.5 * shortest for n, s in zip(lengths, sizes, strict=True)]
         if not any(halved):
             break
-        factors.append(cast(Triple, tuple(f * (2 if h else 1) for f, h in zip(last, halved, strict=True))))
+        factors.append(cast("Triple", tuple(f * (2 if h else 1) for f, h in zip(last, halved, strict=True))))
     return tuple(factors)
 
 
 def level_shape(shape: Sequence[int], factor: Sequence[int]) -> Triple:
     """Return the shape of a level; a voxel at the far border may cover fewer voxels than the others."""
-    return cast(Triple, tuple(-(-n // f) for n, f in zip(shape, factor, strict=True)))
+    return cast("Triple", tuple(-(-n // f) for n, f in zip(shape, factor, strict=True)))
 
 
 def shrink(voxels: np.ndarray[Any, Any], step: Sequence[int], *, labels: bool) -> np.ndarray[Any, Any]:
@@ -96,12 +96,12 @@ def reduce_block(
     labels
         See `shrink`.
     """
-    pieces = Lattice(box, cast(Triple, tuple(-(-n // s) for n, s in zip(box.shape, step, strict=True))))
+    pieces = Lattice(box, cast("Triple", tuple(-(-n // s) for n, s in zip(box.shape, step, strict=True))))
     block: np.ndarray[Any, Any] | None = None
     for piece in pieces:
         finer = Box(
-            cast(Triple, tuple(a * s for a, s in zip(piece.start, step, strict=True))),
-            cast(Triple, tuple(min(b * s, n) for b, s, n in zip(piece.stop, step, extent.stop, strict=True))),
+            cast("Triple", tuple(a * s for a, s in zip(piece.start, step, strict=True))),
+            cast("Triple", tuple(min(b * s, n) for b, s, n in zip(piece.stop, step, extent.stop, strict=True))),
         )
         merged = shrink(read(finer), step, labels=labels)
         if block is None:

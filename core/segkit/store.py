@@ -207,7 +207,7 @@ class Blocks:
         self._node = node
         self.shape = check_plausible(node)
         shard = node.array["chunk_grid"]["configuration"]["chunk_shape"]
-        self.lattice = Lattice(Box.of_shape(self.shape[-3:]), cast(Triple, tuple(shard[-3:])))
+        self.lattice = Lattice(Box.of_shape(self.shape[-3:]), cast("Triple", tuple(shard[-3:])))
         self._made: set[Path] = set()
 
     @cached_property
@@ -379,7 +379,7 @@ def _array_metadata(
         "shape": shape,
         "data_type": dtype.name,
         "dimension_names": list(axes),
-        "fill_value": False if dtype == bool else 0 if dtype.kind in "iu" else 0.0,
+        "fill_value": {"b": False, "f": 0.0}.get(dtype.kind, 0),
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": shard}},
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
         "codecs": [{"name": "sharding_indexed", "configuration": sharding}],

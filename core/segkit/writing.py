@@ -304,7 +304,7 @@ class _Writing:
             return self.volume.read
         finer = levels[level - 1]
         extent, coarser = finer.lattice.extent, levels[level].lattice.extent
-        step = cast(Triple, tuple(2 if n < m else 1 for n, m in zip(coarser.shape, extent.shape, strict=True)))
+        step = cast("Triple", tuple(2 if n < m else 1 for n, m in zip(coarser.shape, extent.shape, strict=True)))
         return lambda box: reduce_block(finer.read, extent, step, box, labels=self.labels)
 
     def _write_level(

@@ -1,0 +1,231 @@
+"""TIFF through tifffile: mapped into memory where it lies there in one piece, otherwise by page or tile."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any, Literal
+
+import numpy as np
+
+from segkit import Volume
+from segkit._ome import NANOMETRES
+from segkit.errors import DataError, SegkitError
+from segkit_formats._axes import Arranged, arrange
+from segkit_formats._planes import Planes
+from segkit_formats._reopening import Reopening
+from segkit_formats._tiff_header import MAGIC, check_tiff
+
+__all__ = ["Tiff"]
+
+# What it logs of a damaged file comes again in the error.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+_GEOTIFF = {33550: "pixel_scale", 33922: "tiepoints", 34264: "transformation", 34735: "keys", 34736: "doubles"}
+
+
+@dataclass(frozen=True, slots=True)
+class Tiff:
+    """See `segkit_formats.tiff`."""
+
+    series: int = 0
+
+    def accepts(self, source: str) -> bool:
+        """Return whether it is a file that begins like a TIFF or is called one."""
+        path = Path(source)
+        if not path.is_file():
+            return False
+        if path.suffix.lower() in (".tif", ".tiff", ".btf", ".tf8", ".lsm"):
+            return True
+        with path.open("rb") as file:
+            return file.read(4) in MAGIC
+
+    def open(self, source: str) -> Volume:
+        """Open it, reading metadata only."""
+        path = Path(source)
+        check_tiff(path)
+
+        def look() -> Volume:
+            with _opened(path) as tif:
+                if self.series >= len(tif.series):
+                    raise DataError(
+                        f"{path} holds {len(tif.series)} series; there is no number {self.series} (from 0)."
+                    )
+                found = tif.series[self.series]
+                full, unit = _voxel_size(tif)
+                metadata = _georeference(found.keyframe)
+                volumes: list[Volume] = []
+                for level, shown in enumerate(found.levels):
+                    array = Reopening(_open_level, str(path), self.series, level)
+                    axes: Literal["zyx", "czyx"] = "czyx" if len(array.shape) == 4 else "zyx"
+                    first = volumes[0].spatial_shape if volumes else array.shape[-3:]
+                    z, y, x = (v * n / m for v, n, m in zip(full, first, array.shape[-3:], strict=True))
+                    volumes.append(
+                        Volume(
+                            array,
+                            axes,
+                            voxel_size=(z, y, x),
+                            unit=unit,
+                            chunks=_chunks(shown, array.shape),
+                            source=source,
+                            metadata=metadata,
+                        )
+                    )
+                finest = volumes[0]
+                return Volume(
+                    finest.array,
+                    finest.axes,
+                    finest.voxel_size,
+                    unit=unit,
+                    chunks=finest.chunks,
+                    levels=tuple(volumes[1:]),
+                    source=source,
+                    metadata=metadata,
+                )
+
+        volume: Volume = _guarded(look, source)
+        return volume
+
+
+def _guarded(work: Callable[[], Any], source: str) -> Any:
+    """Run what reads a file; whatever a decoder raises becomes one kind of error."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return work()
+    except SegkitError:
+        raise
+    except Exception as error:  # decoders raise at least fifteen kinds of exceptions on damaged files
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise DataError(
+            f"{source} cannot be read as TIFF: {reason}. It is damaged or of a kind nobody decodes."
+        ) from error
+
+
+def _opened(path: Path) -> Any:
+    import tifffile
+
+    return tifffile.TiffFile(path)
+
+
+def _open_level(path: str, series: int, level: int) -> Arranged:
+    """Return one level of a series as (c, z, y, x) or (z, y, x); the file stays open for it."""
+    tif = _opened(Path(path))
+    try:
+        found = tif.series[series].levels[level]
+        arranged = arrange(_stored(tif, found, Path(path)), found.axes, path)
+    except BaseException:
+        tif.close()
+        raise
+    if isinstance(arranged.array, np.memmap):
+        tif.close()
+    return arranged
+
+
+def _stored(tif: Any, series: Any, path: Path) -> Any:
+    dtype = None if series.dtype is None else np.dtype(series.dtype)
+    if dtype is None or dtype.kind not in "biuf":
+        raise DataError(f"{path} holds pixels of type {dtype}, which are no numbers to segment. Convert them first.")
+    size = path.stat().st_size
+    bytes_needed = math.prod(series.shape) * dtype.itemsize
+    if series.dataoffset is not None:
+        if series.dataoffset + bytes_needed > size:
+            raise DataError(
+                f"{path} should hold {bytes_needed} bytes of pixels from byte {series.dataoffset} and ends at byte {size}. It is "
+                "incomplete; copy it again."
+            )
+        return np.memmap(path, dtype.newbyteorder(tif.byteorder), "r", series.dataoffset, tuple(series.shape))
+    if series.keyframe.is_tiled:
+        return _Tiles(series, path)
+    return _pages(series, path, dtype)
+
+
+def _pages(series: Any, path: Path, dtype: np.dtype[Any]) -> Planes:
+    shape, count = tuple(series.shape), len(series.pages)
+    leading = next((k for k in range(len(shape) + 1) if math.prod(shape[:k]) == count), None)
+    if leading is None:
+        raise DataError(
+            f"{path} has {count} pages, which do not make up the shape {shape}. It is damaged; write it again."
+        )
+
+    def load(number: int) -> np.ndarray[Any, Any]:
+        def decode() -> np.ndarray[Any, Any]:
+            page = series.pages[number]
+            if page is None:
+                raise DataError("the page is missing")
+            if Path(page.parent.filehandle.path) == path.absolute():
+                check_tiff(path, page.offset)
+            found = page.asarray()
+            if found.size != math.prod(shape[leading:]) or found.dtype != dtype:
+                raise DataError(f"the page is {found.shape} {found.dtype}, not {shape[leading:]} {dtype}")
+            return found.reshape(shape[leading:])  # type: ignore[no-any-return]
+
+        plane: np.ndarray[Any, Any] = _guarded(decode, f"{path} page {number}")
+        return plane
+
+    return Planes(shape, leading, dtype, load)
+
+
+class _Tiles:
+    """A tiled series, of which only the tiles are decoded that are asked for."""
+
+    def __init__(self, series: Any, path: Path) -> None:
+        import zarr
+
+        self._array = zarr.open_array(series.aszarr(level=0), mode="r")
+        self._path = path
+        self._lock = Lock()
+        self.shape, self.dtype = tuple(self._array.shape), self._array.dtype
+
+    def __getitem__(self, key: tuple[slice, ...]) -> Any:
+        with self._lock:
+            return _guarded(lambda: np.asarray(self._array[key]), str(self._path))
+
+
+def _chunks(series: Any, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return the shape that is decoded at once, ``(c, z, y, x)``; None if nothing needs decoding."""
+    if series.dataoffset is not None:
+        return None
+    page = series.keyframe
+    y, x = (page.tilelength, page.tilewidth) if page.is_tiled else shape[-2:]
+    return (*shape[:-3], 1, min(int(y), shape[-2]), min(int(x), shape[-1]))
+
+
+def _voxel_size(tif: Any) -> tuple[tuple[float, float, float], Literal["nm", "voxel"]]:
+    """Return what ImageJ or OME say of the voxel size; resolutions for printing say nothing of it."""
+    found: dict[str, float] = {}
+    if tif.is_ome and tif.ome_metadata:
+        # Only the attributes of one element are needed; parsing the XML would invite entity bombs.
+        pixels = re.search(r"<(?:\w+:)?Pixels\b([^>]*)>", tif.ome_metadata)
+        entries = dict(
+            re.findall(r"(PhysicalSize[XYZ](?:Unit)?)\s*=\s*[\"']([^\"']*)[\"']", pixels[1] if pixels else "")
+        )
+        for axis in "XYZ":
+            unit = entries.get(f"PhysicalSize{axis}Unit", "µm")
+            if f"PhysicalSize{axis}" in entries and unit in NANOMETRES:
+                found[axis] = float(entries[f"PhysicalSize{axis}"]) * NANOMETRES[unit]
+    elif tif.is_imagej and tif.imagej_metadata:
+        metadata, tags = tif.imagej_metadata, tif.pages[0].tags
+        factor = NANOMETRES.get(str(metadata.get("unit", "")).replace("\\u00B5", "µ"), 0.0)
+        for axis, tag in (("X", 282), ("Y", 283)):
+            if tag in tags and tags[tag].value[0]:
+                numerator, denominator = tags[tag].value[:2]
+                found[axis] = denominator / numerator * factor
+        found["Z"] = float(metadata.get("spacing", 0.0)) * factor
+    y, x = found.get("Y", 0.0), found.get("X", 0.0)
+    size = (found.get("Z", 0.0) or y, y, x)
+    if all(math.isfinite(v) and v > 0 for v in size):
+        return size, "nm"
+    return (1.0, 1.0, 1.0), "voxel"
+
+
+def _georeference(page: Any) -> dict[str, Any]:
+    """Return the tags of GeoTIFF, so that results can be put back on the map."""
+    found = {name: list(page.tags[tag].value) for tag, name in _GEOTIFF.items() if tag in page.tags}
+    return {"geotiff": found} if found else {}
