@@ -1,5 +1,106 @@
-"""Built-in initializers."""
+"""Built-in initializers of weights. Random numbers come from torch: set its seed to repeat them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from annotated_types import Ge, Gt, Lt
+
 import segkit
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    Initializer = Callable[[nn.Module], None]
+
+
+def kaiming(
+    *,
+    fan: Literal["in", "out"] = "in",
+    slope: Annotated[float, Ge(0)] = 0.01,
+    distribution: Literal["normal", "uniform"] = "normal",
+) -> Initializer:
+    """Weights that keep the signal's size through layers followed by a (leaky) ReLU (He 2015).
+
+    Equations 10, 14 and 15 of https://arxiv.org/abs/1502.01852. Sets all convolutions, transposed ones included, and
+    linear layers; biases become 0, norms 1 and 0.
+
+    Parameters
+    ----------
+    fan
+        Whether the size is kept on the way in (of features) or on the way out (of gradients).
+    slope
+        Slope of the activation below 0: 0 for a ReLU, 0.01 for a leaky one, 1 for none.
+    distribution
+        Of the weights.
+    """
+    from segkit_initializers._schemes import Scaled
+
+    return Scaled((2 / (1 + slope**2)) ** 0.5, fan, distribution)
+
+
+def xavier(
+    *, gain: Annotated[float, Gt(0)] = 1.0, distribution: Literal["uniform", "normal"] = "uniform"
+) -> Initializer:
+    """Weights that keep the size of features and gradients through linear layers, or nearly linear ones (Glorot 2010).
+
+    Equation 16 of http://proceedings.mlr.press/v9/glorot10a.html. Sets all convolutions, transposed ones included, and
+    linear layers; biases become 0, norms 1 and 0.
+
+    Parameters
+    ----------
+    gain
+        Factor on the weights; 1 for tanh.
+    distribution
+        Of the weights.
+    """
+    from segkit_initializers._schemes import Scaled
+
+    return Scaled(gain, "mean", distribution)
+
+
+def orthogonal(*, gain: Annotated[float, Gt(0)] = 1.0) -> Initializer:
+    """Weights that are (parts of) random rotations, which very deep networks profit from (Saxe 2014).
+
+    See https://arxiv.org/abs/1312.6120. Sets all convolutions, transposed ones included, and linear layers; biases become
+    0, norms 1 and 0.
+
+    Parameters
+    ----------
+    gain
+        Factor on the weights; 1.41 where ReLUs follow.
+    """
+    from segkit_initializers._schemes import Orthogonal
+
+    return Orthogonal(gain)
+
+
+def zero_last(
+    *,
+    foreground: Annotated[float, Gt(0), Lt(1)] | None = None,
+    others: Literal["unchanged", "kaiming", "xavier", "orthogonal"] = "unchanged",
+) -> Initializer:
+    """A last layer of zeros: the network starts by saying the same everywhere, and learns from there.
+
+    The last layer is the convolution or linear layer that the network registered last. Starting at the share of the
+    foreground keeps rare objects from being drowned at first (section 3.3 of Lin 2017, https://arxiv.org/abs/1708.02002).
+
+    Parameters
+    ----------
+    foreground
+        Probability of each output channel at the start, read through a sigmoid; None for a bias of 0. Classes that exclude
+        each other start alike whatever it is.
+    others
+        How all other layers are set, with the defaults of that initializer.
+    """
+    from segkit_initializers._schemes import ZeroLast
+
+    schemes: dict[str, Callable[[], Initializer]] = {"kaiming": kaiming, "xavier": xavier, "orthogonal": orthogonal}
+    return ZeroLast(foreground, schemes[others]() if others in schemes else None)
+
+
+@segkit.hookimpl
+def segkit_initializers() -> dict[str, Callable[..., Initializer]]:
+    """Offer all of them."""
+    return {"kaiming": kaiming, "orthogonal": orthogonal, "xavier": xavier, "zero_last": zero_last}
