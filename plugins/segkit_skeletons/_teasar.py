@@ -1,0 +1,86 @@
+"""Centrelines by TEASAR, through either library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from segkit.tracing import Trace
+from segkit.volume import Spacing
+from segkit_skeletons._graph import forest, smoothed, spaced
+from segkit_skeletons._solid import distances, filled, missed
+
+Array = np.ndarray[Any, Any]
+Drawn = tuple[Array, Array, Array]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """How a path claims what is around it: within `scale` times its radius and `constant`."""
+
+    scale: float
+    constant: float
+    fix_branching: bool
+
+
+@dataclass(frozen=True)
+class Teasar:
+    """See `segkit_skeletons.teasar` and `segkit_skeletons.teasar_cpp`.
+
+    Parameters
+    ----------
+    draw
+        From a mask without cavities, a voxel size and a claim to nodes ``(V, 3)``, edges ``(E, 2)`` and radii ``(V,)``,
+        all physical.
+    claim, smoothing, spacing
+        As the user chose.
+    """
+
+    draw: Callable[[Array, Spacing, Claim], Drawn]
+    claim: Claim
+    smoothing: int
+    spacing: float
+
+    def __call__(self, mask: Array, voxel_size: Spacing) -> Trace:
+        """Return the trace of the object ``(Z, Y, X)``."""
+        solid = filled(mask)
+        nodes, edges, radii = self.draw(solid, voxel_size, self.claim)
+        size = np.asarray(voxel_size, np.float64)
+        distance = distances(solid, voxel_size)
+        alone = missed(solid, distance, np.rint(nodes / size).astype(np.int64))
+        nodes = np.concatenate([nodes, alone * size])
+        radii = np.concatenate([radii, distance[tuple(alone.T)]]).astype(np.float64)
+        trace = Trace(nodes, forest(nodes, edges, radii), radii)
+        return spaced(smoothed(trace, self.smoothing), self.spacing)
+
+
+def by_bioimage_cpp(teasar: Callable[..., Any], mask: Array, voxel_size: Spacing, claim: Claim) -> Drawn:
+    """Draw with ``bioimage_cpp.skeleton.teasar``."""
+    nodes, edges, radii = teasar(
+        mask,
+        spacing=tuple(float(v) for v in voxel_size),
+        scale=claim.scale,
+        constant=claim.constant,
+        fix_branching=claim.fix_branching,
+    )
+    return np.asarray(nodes, np.float64), edges.astype(np.int64), radii
+
+
+def by_kimimaro(skeletonize: Callable[..., Any], mask: Array, voxel_size: Spacing, claim: Claim) -> Drawn:
+    """Draw with ``kimimaro.skeletonize``."""
+    found = skeletonize(
+        mask.astype(np.uint8),
+        teasar_params={"scale": claim.scale, "const": claim.constant},
+        anisotropy=tuple(float(v) for v in voxel_size),
+        dust_threshold=0,
+        fix_branching=claim.fix_branching,
+        fix_borders=False,
+        progress=False,
+        parallel=1,
+    )
+    if 1 not in found:
+        return np.zeros((0, 3)), np.zeros((0, 2), np.int64), np.zeros(0)
+    return found[1].vertices.astype(np.float64), found[1].edges.astype(np.int64), found[1].radius

@@ -1,0 +1,56 @@
+"""Centrelines by thinning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from segkit.tracing import Trace
+from segkit.volume import Spacing
+from segkit_skeletons._graph import forest, pruned, smoothed, spaced
+from segkit_skeletons._solid import distances, filled, missed
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Thinning:
+    """See `segkit_skeletons.skeleton`."""
+
+    prune: float
+    min_spur: float
+    smoothing: int
+    spacing: float
+
+    def __call__(self, mask: Array, voxel_size: Spacing) -> Trace:
+        """Return the trace of the object ``(Z, Y, X)``."""
+        from skimage.morphology import skeletonize
+
+        solid = filled(mask)
+        distance = distances(solid, voxel_size)
+        places = np.argwhere(skeletonize(solid, method="lee"))
+        places = np.concatenate([places, missed(solid, distance, places)])
+        radii = distance[tuple(places.T)].astype(np.float64)
+        nodes = places * np.asarray(voxel_size, np.float64)
+        trace = Trace(nodes, forest(nodes, _neighbours(places, mask.shape), radii), radii)
+        trace = pruned(trace, self.prune, self.min_spur)
+        return spaced(smoothed(trace, self.smoothing), self.spacing)
+
+
+def _neighbours(places: Array, shape: tuple[int, ...]) -> Array:
+    """Return the pairs ``(E, 2)`` of voxels ``(V, 3)`` that touch, if only with a corner; none is at the border."""
+    strides = np.array([shape[1] * shape[2], shape[2], 1])
+    flat = places @ strides
+    order = np.argsort(flat)
+    ranked = flat[order]
+    pairs = [np.zeros((0, 2), np.int64)]
+    for step in product((-1, 0, 1), repeat=3):
+        if step > (0, 0, 0):
+            wanted = flat + np.array(step) @ strides
+            at = np.minimum(np.searchsorted(ranked, wanted), len(ranked) - 1)
+            found = np.flatnonzero(ranked[at] == wanted)
+            pairs.append(np.stack([found, order[at[found]]], 1))
+    return np.concatenate(pairs)
