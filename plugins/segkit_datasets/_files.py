@@ -1,0 +1,114 @@
+"""Samples of files: patterns are expanded and paired at once, the files are opened one by one when asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from glob import glob, has_magic
+from pathlib import Path
+from typing import overload
+
+from segkit import Box, Sample, Volume, open_volume
+from segkit.errors import DataError, UsageError
+from segkit.volume import Spacing
+
+Sources = tuple[str, str | None, str | None]
+
+
+def natural(text: str) -> list[tuple[bool, int, str]]:
+    """Return the key that sorts names as people do: 2 before 10."""
+    parts = (part for part in re.split(r"(\d+)", text.lower()) if part)
+    return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
+
+
+def _glob(pattern: str) -> list[str]:
+    return glob(pattern, recursive=True)  # noqa: PTH207 (pathlib takes no absolute patterns)
+
+
+def expand(source: str) -> list[str]:
+    """Return the sources that a pattern finds, in natural order; anything that is not a pattern finds itself."""
+    if "://" in source or not has_magic(source) or Path(source).exists():
+        return [source]
+    found, dataset = _glob(source), ""
+    if not found and ":" in source:  # crops/*.h5:raw
+        path, _, name = source.rpartition(":")
+        found, dataset = _glob(path), f":{name}"
+    if not found:
+        raise DataError(
+            f"The pattern {source} finds no file. Check the spelling (relative paths start from {Path.cwd()})."
+        )
+    return [path + dataset for path in sorted(found, key=natural)]
+
+
+def _stems(sources: Sequence[str]) -> set[str]:
+    return {Path(source).stem for source in sources}
+
+
+def paired(raw: str, labels: str | None, mask: str | None) -> list[Sources]:
+    """Expand the three patterns and pair what they find, in natural order."""
+    images = expand(raw)
+    columns: list[Sequence[str | None]] = [images]
+    for what, pattern in (("labels", labels), ("mask", mask)):
+        if pattern is None:
+            columns.append([None] * len(images))
+            continue
+        others = expand(pattern)
+        lonely = sorted(_stems(images) ^ _stems(others), key=natural)
+        named = f"without a partner of the same name: {', '.join(lonely[:5])}{' ...' if len(lonely) > 5 else ''}"
+        if len(others) != len(images):
+            raise UsageError(
+                f"`raw` ({raw}) finds {len(images)} and `{what}` ({pattern}) finds {len(others)}; they are paired in natural "
+                f"order and must be as many. {named.capitalize()}. Remove these, or narrow the patterns."
+            )
+        if lonely and 2 * len(_stems(images) & _stems(others)) > len(lonely):
+            # Mostly the same names on both sides: pairing the rest by order would join strangers.
+            raise UsageError(
+                f"`raw` ({raw}) and `{what}` ({pattern}) both find {len(images)}, but not the same: {named}. Rename these, or "
+                "narrow the patterns."
+            )
+        columns.append(others)
+    return list(zip(*columns, strict=True))
+
+
+@dataclass(eq=False)
+class FileSamples(Sequence[Sample]):
+    """A sequence of samples, each opened when it is first asked for."""
+
+    sources: list[Sources]
+    region: str
+    unlabelled: int | None
+    voxel_size: Spacing | None
+    _opened: dict[int, Sample] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        at = range(len(self))[index]
+        if at not in self._opened:
+            self._opened[at] = self._open(at)
+        return self._opened[at]
+
+    def _open(self, at: int) -> Sample:
+        source, labels, mask = self.sources[at]
+        name = Path(source).name
+        if sum(Path(other[0]).name == name for other in self.sources) > 1:
+            name = source  # cells/a/image.png, cells/b/image.png
+        return Sample(
+            name,
+            self._volume(source),
+            None if labels is None else self._volume(labels),
+            None if mask is None else self._volume(mask),
+            self.unlabelled,
+        )
+
+    def _volume(self, source: str) -> Volume:
+        volume = open_volume(source, voxel_size=self.voxel_size)
+        return volume.crop(Box.parse(self.region, volume.box)) if self.region else volume
