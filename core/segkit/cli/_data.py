@@ -1,0 +1,253 @@
+"""``segkit info`` and ``segkit convert``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from segkit.cli._options import progress_bar
+from segkit.errors import DataError
+
+if TYPE_CHECKING:
+    from segkit.volume import Volume
+
+__all__ = ["convert_command", "info_command"]
+
+
+@click.command("info")
+@click.argument("source")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def info_command(source: str, as_json: bool) -> None:
+    """Show what SOURCE holds, without reading its voxels.
+
+    SOURCE is an image or label volume in any format (a file, a folder of slices, a store, file.h5:dataset), a run
+    folder or a trained model.
+
+    \b
+    Examples:
+      segkit info brain.zarr
+      segkit info "slices/*.png"
+      segkit info runs/first
+    """
+    found = _describe(source)
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+    else:
+        _print_card(source, found["kind"], _rows(found))
+
+
+@click.command("convert")
+@click.argument("source")
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--voxel-size", type=(float, float, float), metavar="Z Y X", help="In nm. Default: what SOURCE says.")
+@click.option("--region", default="", help="Part of the image, such as 'z0:100, x-512:'. Default: all of it.")
+@click.option("--block", type=(int, int, int), metavar="Z Y X", help="Voxels in one file. Default: chosen for SOURCE.")
+@click.option(
+    "--chunk", type=(int, int, int), metavar="Z Y X", help="Voxels compressed at once. Default: about 64 each."
+)
+@click.option("--levels", type=click.IntRange(1), help="Resolutions in all. Default: until 256 voxels are the longest.")
+@click.option(
+    "--labels/--image", default=None, help="Whether the voxels are ids. Default: 32- and 64-bit integers are."
+)
+@click.option("--overwrite", is_flag=True, help="Replace what segkit wrote to TARGET before.")
+def convert_command(
+    source: str,
+    target: Path,
+    voxel_size: tuple[float, float, float] | None,
+    region: str,
+    block: tuple[int, int, int] | None,
+    chunk: tuple[int, int, int] | None,
+    levels: int | None,
+    labels: bool | None,
+    overwrite: bool,
+) -> None:
+    """Write SOURCE as OME-Zarr at TARGET: compressed, checksummed, with coarser levels for viewers.
+
+    Memory does not depend on the size of the image. The same command goes on with a conversion that was interrupted.
+
+    \b
+    Examples:
+      segkit convert stack.tif stack.zarr --voxel-size 30 8 8
+      segkit convert "slices/*.png" volume.zarr --region "z0:500"
+    """
+    from segkit.geometry import Box
+    from segkit.opening import open_volume
+    from segkit.writing import write_volume
+
+    volume = open_volume(source, voxel_size=voxel_size)
+    volume = volume.crop(Box.parse(region, volume.box))
+    plan = {"kind": "conversion", "region": region or str(volume.box), **_fingerprint(source)}
+    with progress_bar("Converting") as progress:
+        written = write_volume(
+            volume,
+            target,
+            block_shape=block,
+            chunk_shape=chunk,
+            pyramid=levels,
+            labels=labels,
+            plan=plan,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    _print_card(str(target), "volume", _rows(_describe_volume(written)))
+
+
+def _fingerprint(source: str) -> dict[str, Any]:
+    """Say which state of a source is converted, from size and time of its file or folder."""
+    path = Path(source)
+    if not path.exists():
+        path = Path(source.rpartition(":")[0])
+    stat = path.stat() if path.exists() and path.name else None
+    return {"source": str(Path(source).absolute())} | (
+        {"bytes": stat.st_size, "changed": stat.st_mtime} if stat else {}
+    )
+
+
+def _describe(source: str) -> dict[str, Any]:
+    folder = Path(source)
+    if (folder / "run.json").is_file():
+        return _describe_run(folder)
+    if (folder / "model.json").is_file():
+        return _describe_model(folder)
+    from segkit.opening import open_volume
+
+    return _describe_volume(open_volume(source))
+
+
+def _describe_volume(volume: Volume) -> dict[str, Any]:
+    metadata = {}
+    for key, value in volume.metadata.items():
+        try:
+            metadata[key] = json.loads(json.dumps(value))
+        except (TypeError, ValueError):
+            metadata[key] = str(value)
+    return {
+        "kind": "volume",
+        "source": volume.source,
+        "axes": volume.axes,
+        "shape": list(volume.shape),
+        "dtype": volume.dtype.name,
+        "voxel_size": list(volume.voxel_size),
+        "offset": list(volume.offset),
+        "unit": volume.unit,
+        "extent": [n * v for n, v in zip(volume.spatial_shape, volume.voxel_size, strict=True)],
+        "chunks": None if volume.chunks is None else list(volume.chunks),
+        "levels": [{"shape": list(v.shape), "voxel_size": list(v.voxel_size)} for v in volume.levels],
+        "channel_names": list(volume.channel_names),
+        "bytes": volume.nbytes,
+        "metadata": metadata,
+    }
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path} cannot be read ({error}). It is damaged; copy the folder again, whole.") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path} holds no description. It is damaged; copy the folder again, whole.")
+    return content
+
+
+def _describe_run(folder: Path) -> dict[str, Any]:
+    checkpoints = sorted(int(p.name) for p in folder.glob("checkpoints/*") if p.name.isdecimal())
+    model = _describe_model(folder / "model") if (folder / "model" / "model.json").is_file() else None
+    return {
+        "kind": "run",
+        "source": str(folder),
+        **_load(folder / "run.json"),
+        "checkpoints": checkpoints,
+        "model": model,
+    }
+
+
+def _describe_model(folder: Path) -> dict[str, Any]:
+    weights = folder / "weights.safetensors"
+    size = weights.stat().st_size if weights.is_file() else None
+    return {"kind": "model", "source": str(folder), **_load(folder / "model.json"), "weights_bytes": size}
+
+
+def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what a card shows."""
+    if found["kind"] == "volume":
+        return _volume_rows(found)
+    if found["kind"] == "model":
+        return _model_rows(found)
+    steps = ", ".join(str(step) for step in found["checkpoints"])
+    plugins = found.get("plugins")
+    rows = [
+        ("written by", f"segkit {found.get('segkit', '?')}"),
+        ("checkpoints", f"steps {steps}" if steps else "none"),
+    ]
+    if isinstance(plugins, dict) and plugins:
+        rows.append(("plugins", ", ".join(sorted(plugins))))
+    return rows + (_model_rows(found["model"]) if found["model"] else [("model", "none yet")])
+
+
+def _model_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = []
+    for key in ("task", "architecture"):
+        choice = found.get(key)
+        if isinstance(choice, dict):
+            options = ", ".join(f"{name}={value}" for name, value in (choice.get("options") or {}).items())
+            rows.append((key, f"{choice.get('name')}" + (f" ({options})" if options else "")))
+    for key, title in (("in_channels", "channels"), ("patch_shape", "patch"), ("voxel_size", "voxel size")):
+        value = found.get(key)
+        if value is not None:
+            rows.append((title, _times(value) if isinstance(value, list) else str(value)))
+    size = found["weights_bytes"]
+    return [*rows, ("weights", "missing" if size is None else _bytes(size))]
+
+
+def _volume_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
+    unit, count = found["unit"], len(found["levels"])
+    known = unit == "nm"
+    rows = [
+        ("shape", f"{_times(found['shape'])}  ({', '.join(found['axes'])})"),
+        ("voxels", f"{found['dtype']}, {_bytes(found['bytes'])} uncompressed"),
+        ("voxel size", f"{_times(found['voxel_size'])} nm" if known else f"unknown ({_times(found['voxel_size'])})"),
+    ]
+    if known:
+        rows.append(("extent", f"{_times([round(e / 1000, 3) for e in found['extent']])} µm"))
+        if any(found["offset"]):
+            rows.append(("offset", f"{', '.join(f'{o:g}' for o in found['offset'])} nm"))
+    if found["channel_names"]:
+        rows.append(("channels", ", ".join(found["channel_names"])))
+    rows.append(("chunks", _times(found["chunks"]) if found["chunks"] else "none: any part is read directly"))
+    rows.append(("levels", f"{count + 1}" + "".join(f"; {_times(level['shape'])}" for level in found["levels"])))
+    if "complete" in found["metadata"]:
+        rows.append(
+            ("complete", "yes" if found["metadata"]["complete"] else "no: run the command that writes it again")
+        )
+    others = [key for key in found["metadata"] if key != "complete"]
+    return rows + ([("metadata", ", ".join(others))] if others else [])
+
+
+def _times(numbers: list[float]) -> str:
+    return " x ".join(str(n) if isinstance(n, int) else f"{n:g}" for n in numbers)
+
+
+def _bytes(count: float) -> str:
+    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
+        if count < 1024 or unit == "TiB":
+            break
+        count /= 1024
+    return f"{count:.0f} {unit}" if count >= 100 or unit == "bytes" else f"{count:.1f} {unit}"
+
+
+def _print_card(source: str, kind: str, rows: list[tuple[str, str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, Text(value))
+    console.print(Text.assemble((source, "bold"), f"  {kind}"), soft_wrap=True)
+    console.print(table)
