@@ -1,5 +1,102 @@
-"""Built-in augmentations."""
+"""Built-in augmentations: random changes of training patches that leave true what the labels say."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from annotated_types import Ge, Le, Lt
+
 import segkit
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from segkit.tasks import Patch
+
+    Augmentation = Callable[[Patch, np.random.Generator], Patch]
+
+
+def flips(*, z: bool = True, y: bool = True, x: bool = True) -> Augmentation:
+    """Mirrors each axis, or not, with equal chances.
+
+    Parameters
+    ----------
+    z
+        Whether z may be mirrored.
+    y
+        Whether y may be mirrored.
+    x
+        Whether x may be mirrored.
+    """
+    from segkit_augmentations._turns import Flips
+
+    return Flips((z, y, x))
+
+
+def quarter_turns(*, axes: Literal["z", "all"] = "z") -> Augmentation:
+    """Turns by right angles, never mirrored, onto the same extent and voxel size.
+
+    Axes are exchanged only if the patch has as many voxels along both, of the same size; otherwise half turns remain.
+
+    Parameters
+    ----------
+    axes
+        Whether to turn around z only, in the plane of y and x, or around all axes: 24 ways for a cube of cubic voxels.
+    """
+    from segkit_augmentations._turns import Turns
+
+    return Turns(upright=axes == "z")
+
+
+def intensity(
+    *,
+    brightness: Annotated[float, Ge(0)] = 0.2,
+    contrast: Annotated[float, Ge(0), Lt(1)] = 0.2,
+    gamma: Annotated[float, Ge(0), Le(2)] = 0.2,
+    noise: Annotated[float, Ge(0)] = 0.1,
+    per_channel: bool = False,
+) -> Augmentation:
+    """Changes brightness, contrast and gamma, and adds Gaussian noise, each by a random amount up to a limit.
+
+    The image is normalised here: its standard deviation over the data is about 1, and amounts are in that unit.
+
+    Parameters
+    ----------
+    brightness
+        Most that is added or taken away.
+    contrast
+        Largest relative change of the distance from the mean of the patch.
+    gamma
+        Values, scaled to 0..1, are raised to a power between exp(-gamma) and exp(gamma).
+    noise
+        Largest standard deviation of the noise.
+    per_channel
+        Whether each channel changes by itself, rather than all alike.
+    """
+    from segkit_augmentations._intensity import Intensity
+
+    return Intensity(brightness, contrast, gamma, noise, per_channel)
+
+
+def blur(
+    *, sigma: Annotated[float, Ge(0), Le(10)] = 1.0, probability: Annotated[float, Ge(0), Le(1)] = 0.3
+) -> Augmentation:
+    """Blurs the image with a Gaussian of random width, as if it were out of focus.
+
+    Parameters
+    ----------
+    sigma
+        Largest standard deviation, in voxels of the axis with the smallest ones; equally long in space along the others.
+    probability
+        How often the image is blurred at all.
+    """
+    from segkit_augmentations._intensity import Blur
+
+    return Blur(sigma, probability)
+
+
+@segkit.hookimpl
+def segkit_augmentations() -> dict[str, Callable[..., Augmentation]]:
+    """Offer all of them."""
+    return {"blur": blur, "flips": flips, "intensity": intensity, "quarter_turns": quarter_turns}
