@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from segkit.registry import Component
-from segkit.testing._conformance import Subject, as_component, keeps_global_randomness, require
+from segkit.testing._conformance import ConformanceError, Subject, as_component, keeps_global_randomness, require
 
 __all__ = ["check_loss"]
 
@@ -45,6 +45,11 @@ def check_loss(loss: Subject, options: Mapping[str, Any] | None = None) -> None:
         except ValueError as error:
             require(str(error), component, f"it refuses {_describe(target)} without saying why.")
             continue
+        except Exception as error:
+            raise ConformanceError(
+                f"{component}: it fails with {type(error).__name__} for {_describe(target)}: {error}. Refuse what it does not "
+                "take with a ValueError."
+            ) from error
         accepted += 1
         with keeps_global_randomness(component, "computing it"):
             _check_case(component, compute, logits, target, mask)
