@@ -49,7 +49,8 @@ class Intensity:
         if self.brightness:
             values += np.float32(self.brightness * shift)
         if self.noise:
-            grain: Array = rng.standard_normal(values.shape, np.float32)
+            grain = np.empty_like(values)
+            rng.standard_normal(dtype=np.float32, out=grain)
             grain *= np.float32(deviation)
             values += grain
 
