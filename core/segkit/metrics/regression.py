@@ -20,15 +20,17 @@ class RegressionMetrics:
     Parameters
     ----------
     data_range
-        Largest minus smallest value that the target can take, above 0; the peak of the signal-to-noise ratio.
+        Largest minus smallest value that a prediction should take, above 0; the peak of the signal-to-noise ratio.
+    centre, scale
+        What a target of 0 is in the numbers of the prediction, and what a step of 1 is.
     """
 
-    def __init__(self, *, data_range: float = 1.0) -> None:
+    def __init__(self, *, data_range: float = 1.0, centre: float = 0.0, scale: float = 1.0) -> None:
         if not data_range > 0:
             raise UsageError(
                 f"The data range {data_range} is the span of the values of the target; use a number above 0."
             )
-        self.data_range = data_range
+        self.data_range, self.centre, self.scale = data_range, centre, scale
         self._sums = np.zeros(3, np.float64)
 
     @property
@@ -43,7 +45,7 @@ class RegressionMetrics:
     def update(self, prediction: Array, target: Array, mask: Array) -> None:
         """Add one batch: two arrays ``(N, K, Z, Y, X)``, and where the target is known, ``(N, 1, Z, Y, X)``."""
         known = np.broadcast_to(mask != 0, prediction.shape)
-        errors = prediction[known].astype(np.float64) - target[known]
+        errors = prediction[known] - (target[known].astype(np.float64) * self.scale + self.centre)
         self._sums += (errors.size, np.square(errors).sum(), np.abs(errors).sum())
 
     def compute(self) -> dict[str, float]:
