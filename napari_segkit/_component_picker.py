@@ -39,7 +39,7 @@ class ComponentPicker(QWidget):  # type: ignore[misc]
         self.combo.setAccessibleName(kind)
         self.summary = QLabel()
         self.summary.setWordWrap(True)
-        self.summary.setStyleSheet("color: palette(placeholder-text);")
+        self.summary.setStyleSheet("font-style: italic;")
         self.summary.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.stack = _FittingStack()
         layout = QVBoxLayout(self)

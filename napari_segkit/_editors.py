@@ -11,11 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout, QLineEdit, QSpinBox, QToolButton, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLineEdit,
+    QMenu,
+    QPushButton,
+    QSpinBox,
+    QWidget,
+)
 
 from segkit.parameters import Parameter, parse_text
 
-__all__ = ["Editor", "editor_for", "number_text"]
+__all__ = ["BrowseButton", "Editor", "QuietCombo", "editor_for", "number_text"]
 
 _LARGEST = 2**31 - 1
 
@@ -178,24 +188,37 @@ class SwitchEditor(Editor):
         self.main.setChecked(bool(value))
 
 
+class BrowseButton(QPushButton):  # type: ignore[misc]
+    """The small button beside a line or list that looks for something else to put into it.
+
+    Parameters
+    ----------
+    tip
+        What it looks for.
+    """
+
+    def __init__(self, tip: str) -> None:
+        super().__init__("\N{HORIZONTAL ELLIPSIS}")
+        self.setToolTip(tip)
+        self.setAccessibleName(tip)
+        self.setFixedWidth(30)
+        self.setStyleSheet("QPushButton { padding: 2px; } QPushButton::menu-indicator { image: none; width: 0px; }")
+
+
 class PlaceEditor(TextEditor):
-    """A line for a path or URL, with buttons to look for a file or a folder."""
+    """A line for a path or URL, with a button to look for a file or a folder."""
 
     def __init__(self, parameter: Parameter) -> None:
         super().__init__(parameter)
-        for sign, what, ask in (
-            ("\N{HORIZONTAL ELLIPSIS}", "file", QFileDialog.getOpenFileName),
-            ("/", "folder", QFileDialog.getExistingDirectory),
-        ):
-            button = QToolButton()
-            button.setText(sign)
-            button.setToolTip(f"Choose a {what}")
-            button.setAccessibleName(f"Choose a {what} for {parameter.name}")
-            button.clicked.connect(lambda _=False, ask=ask, what=what: self._browse(ask, what))
-            self.row.addWidget(button)
+        button = BrowseButton(f"Choose a file or folder for {parameter.name.replace('_', ' ')}")
+        menu = QMenu(button)
+        menu.addAction("File\N{HORIZONTAL ELLIPSIS}", lambda: self._browse(QFileDialog.getOpenFileName))
+        menu.addAction("Folder\N{HORIZONTAL ELLIPSIS}", lambda: self._browse(QFileDialog.getExistingDirectory))
+        button.setMenu(menu)
+        self.row.addWidget(button)
 
-    def _browse(self, ask: Any, what: str) -> None:
-        found = ask(self, f"Choose a {what}", self.main.text())
+    def _browse(self, ask: Any) -> None:
+        found = ask(self, "Choose", self.main.text())
         path = found[0] if isinstance(found, tuple) else found
         if path:
             self.main.setText(path)

@@ -66,6 +66,8 @@ class Panel(QWidget):  # type: ignore[misc]
 
         self.bar.run_chosen.connect(self.attach)
         self.train_page.train.connect(self.train)
+        self.train_page.raw.changed.connect(self.update_controls)
+        self.train_page.labels.changed.connect(self.update_controls)
         self.train_page.live.toggled.connect(self._live_toggled)
         self.train_page.channel.valueChanged.connect(self.preview.choose_channel)
         self.preview.told.connect(self.train_page.preview_text.setText)
@@ -84,6 +86,7 @@ class Panel(QWidget):  # type: ignore[misc]
         self.train_page.raw.refresh()
         self.train_page.labels.refresh()
         self.results_page.refresh()
+        self.update_controls()
 
     def closeEvent(self, event: Any) -> None:
         """Stop watching; a training saves itself and ends."""

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QLineEdit, QToolButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QLineEdit, QWidget
 
-from napari_segkit._editors import QuietCombo
+from napari_segkit._editors import BrowseButton, QuietCombo
 from napari_segkit._run_folder import is_run, runs_in
 
 __all__ = ["ProjectBar", "default_project"]
@@ -50,10 +50,7 @@ class ProjectBar(QWidget):  # type: ignore[misc]
             ("Run", self.runs, "Choose a run folder elsewhere", self._browse_run),
         )
         for row, (name, control, tip, action) in enumerate(rows):
-            button = QToolButton()
-            button.setText("\N{HORIZONTAL ELLIPSIS}")
-            button.setToolTip(tip)
-            button.setAccessibleName(tip)
+            button = BrowseButton(tip)
             button.clicked.connect(lambda _=False, action=action: action())
             label = QLabel(name)
             label.setFixedWidth(56)

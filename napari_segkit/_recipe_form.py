@@ -15,9 +15,9 @@ __all__ = ["RecipeForm"]
 
 # Wishes for what is chosen at first; whatever is not installed is passed over.
 _CHOICES: dict[str, tuple[str, str, tuple[str, ...], str]] = {
-    "task": ("Task", "tasks", ("affinities", "semantic"), ""),
-    "architecture": ("Network", "architectures", ("unet", "unet3d", "residual_unet"), ""),
-    "loss": ("Loss", "losses", ("bce_dice", "dice_bce", "bce"), ""),
+    "task": ("Task", "tasks", ("affinities", "boundaries", "semantic"), ""),
+    "architecture": ("Network", "architectures", ("unet",), ""),
+    "loss": ("Loss", "losses", ("bce", "dice"), ""),
     "initializer": ("Initializer", "initializers", (), "As the network comes"),
     "augmentation": ("Augmentation", "augmentations", (), "None"),
 }

@@ -83,7 +83,7 @@ class ResultsPage(QWidget):  # type: ignore[misc]
             grid.addWidget(picker, 0, 1)
             layout.addLayout(grid)
             if component is not None:
-                fold = Fold("How")
+                fold = Fold("Method")
                 fold.body_layout.addWidget(component)
                 layout.addWidget(fold)
             button = QPushButton(text)

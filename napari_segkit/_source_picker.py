@@ -9,9 +9,9 @@ from typing import Any
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QStandardItem
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QInputDialog, QMenu, QToolButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QInputDialog, QMenu, QWidget
 
-from napari_segkit._editors import QuietCombo
+from napari_segkit._editors import BrowseButton, QuietCombo
 from napari_segkit._layers import volume_of_layer
 from segkit.errors import SegkitError, UsageError
 from segkit.volume import Volume
@@ -47,11 +47,7 @@ class SourcePicker(QWidget):  # type: ignore[misc]
         self._places: list[str] = []
         self.combo = QuietCombo()
         self.combo.setAccessibleName(what)
-        self.browse = QToolButton()
-        self.browse.setText("\N{HORIZONTAL ELLIPSIS}")
-        self.browse.setToolTip(f"Choose {what} that are not open as a layer")
-        self.browse.setAccessibleName(f"Browse for {what}")
-        self.browse.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.browse = BrowseButton(f"Choose {what} from a file, folder or URL")
         menu = QMenu(self.browse)
         menu.addAction("File\N{HORIZONTAL ELLIPSIS}", lambda: self.add_place(QFileDialog.getOpenFileName(self)[0]))
         menu.addAction(
