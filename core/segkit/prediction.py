@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from segkit._choice import written_at
 from segkit.geometry import Box, Triple
 from segkit.model import Model, hash_package, locate_package
 from segkit.opening import open_volume
@@ -73,15 +74,15 @@ def predict(
     plan = {
         "kind": "prediction",
         "model": identity or _weights_hash(loaded),
-        "image": image.source,
+        "image": [image.source, written_at(image)],
         "region": str(region),
         "prediction_block": list(array.lattice.block_shape),
         "halo": list(array.halo),
     }
     block = array.lattice.block_shape
-    chunk = tuple(_divisor(b) for b in block)
+    z, y, x = (_divisor(length) for length in block)
     return write_volume(
-        lazy, path, block_shape=block, chunk_shape=chunk, plan=plan, overwrite=overwrite, progress=progress
+        lazy, path, block_shape=block, chunk_shape=(z, y, x), plan=plan, overwrite=overwrite, progress=progress
     )
 
 

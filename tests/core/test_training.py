@@ -38,7 +38,7 @@ def uninterrupted(recipe, tmp_path) -> str:
 
 def test_the_events_tell_the_whole_story(recipe, tmp_path):
     events = [event for event in fit_events(recipe, tmp_path / "run") if not isinstance(event, Preparing)]
-    assert events[0] == Started(0, 12)
+    assert (events[0].step, events[0].steps) == (0, 12)
     assert events[-1] == Finished(12, "completed")
     assert [event.step for event in events if isinstance(event, Step)] == list(range(1, 13))
     assert [event.step for event in events if isinstance(event, Validation)] == [5, 10, 12]
@@ -69,7 +69,7 @@ def test_closing_the_generator_saves_and_resume_repeats_every_bit(recipe, tmp_pa
             break
     events.close()
     resumed = list(fit_events(recipe, tmp_path / "run"))
-    assert next(event for event in resumed if isinstance(event, Started)) == Started(close_at, 12)
+    assert next(event.step for event in resumed if isinstance(event, Started)) == close_at
     assert digest(tmp_path / "run") == uninterrupted
 
 
@@ -199,6 +199,16 @@ def test_an_empty_dataset_is_refused(recipe_tables, tmp_path):
     recipe_tables["dataset"]["count"] = 0
     with pytest.raises(DataError, match="has no sample"):
         fit(Recipe.from_mapping(recipe_tables), tmp_path / "run")
+
+
+def test_changed_data_are_noticed(recipe_tables, tmp_path, monkeypatch):
+    recipe = Recipe.from_mapping(recipe_tables)
+    events = fit_events(recipe, tmp_path / "run")
+    assert any(isinstance(event, Step) for event in events)
+    events.close()
+    monkeypatch.setattr("segkit.training._setup.written_at", lambda volume: "later")
+    with pytest.warns(segkit.errors.SegkitWarning, match="data of .* have changed"):
+        fit(recipe, tmp_path / "run")
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(recipe, tmp_path, uninterrupted, monkeypatch):

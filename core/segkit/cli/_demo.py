@@ -113,8 +113,13 @@ def _write_page(
         ("neurons found", segmentation[middle]),
         ("neurons in truth", labels[region.start[0] + middle].astype(np.uint64)),
     ]
-    rows = [("score", "value"), *((name.replace("_", " "), value) for name, value in scores.items())]
-    table = [("id", f"cable ({traces[0].unit})" if len(traces) else "cable", "branches", "tips")]
+    rows: list[tuple[str | float | int, ...]] = [
+        ("score", "value"),
+        *((name.replace("_", " "), value) for name, value in scores.items()),
+    ]
+    table: list[tuple[str | float | int, ...]] = [
+        ("id", f"cable ({traces[0].unit})" if len(traces) else "cable", "branches", "tips")
+    ]
     longest = sorted(traces, key=lambda t: t.cable_length, reverse=True)[:10]
     table += [(t.id, t.cable_length, t.branches, t.tips) for t in longest]
     write_page(

@@ -30,10 +30,14 @@ class Preparing:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The loop begins, or goes on, behind `step` finished steps of `steps`; what came later before does not count."""
+    """The loop begins, or goes on, behind `step` finished steps of `steps`; what came later before does not count.
+
+    `data` is a fingerprint of what it is trained on.
+    """
 
     step: int
     steps: int
+    data: str = ""
 
 
 @dataclass(frozen=True, slots=True)

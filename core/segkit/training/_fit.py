@@ -6,13 +6,14 @@ stop closes the generator. What varies is a component or a number of the recipe.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, nullcontext
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from segkit.errors import DivergedError
+from segkit.errors import DivergedError, SegkitWarning
 from segkit.model import choose_device
 from segkit.recipe import Recipe, load_recipe
 from segkit.sampling import load_batches
@@ -104,6 +105,13 @@ def fit_events(
             return
         try:
             setup = yield from prepare(recipe, torch.device(device))
+            if state.data not in ("", setup.fingerprint):
+                warnings.warn(
+                    f"The data of {folder} have changed since it was last trained. It goes on with them as they are now, and "
+                    "its result is no longer that of one recipe on one set of data.",
+                    SegkitWarning,
+                    stacklevel=2,
+                )
             with closing(_loop(setup, run, world, stop)) as events:
                 for event in events:
                     if world.leads:
@@ -212,7 +220,7 @@ def _loop(setup: Setup, run: Run, world: World, stop: Callable[[], bool]) -> Gen
         early = training.patience is not None and progression.stale >= training.patience
         return progression.step >= training.steps or early
 
-    yield tell(Started(progression.step, training.steps), sync=True)
+    yield tell(Started(progression.step, training.steps, setup.fingerprint), sync=True)
     if progression.step and progression.step == progression.best_step:
         publish()  # a kill may have come between the checkpoint and the model
     network.train()

@@ -47,6 +47,8 @@ class RunState:
         For each validated step its ``loss``, ``metrics`` and whether it was ``best``.
     finished
         Why the training ended; empty while it has not.
+    data
+        Fingerprint of what it was last trained on.
     """
 
     step: int = 0
@@ -54,6 +56,7 @@ class RunState:
     rows: dict[int, dict[str, Any]] = field(default_factory=dict)
     validations: dict[int, dict[str, Any]] = field(default_factory=dict)
     finished: str = ""
+    data: str = ""
 
 
 def fold(records: Iterable[Mapping[str, Any]], state: RunState | None = None) -> RunState:
@@ -62,7 +65,7 @@ def fold(records: Iterable[Mapping[str, Any]], state: RunState | None = None) ->
     for record in records:
         kind, step = record["event"], int(record.get("step", 0))
         if kind == "started":
-            state.steps, state.finished = int(record["steps"]), ""
+            state.steps, state.finished, state.data = int(record["steps"]), "", str(record.get("data", ""))
             for table in (state.rows, state.validations):
                 for void in [s for s in table if s > step]:
                     del table[void]

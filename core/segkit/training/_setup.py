@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from segkit._choice import written_at
 from segkit.addressing import address
 from segkit.errors import DataError
 from segkit.geometry import Box
@@ -62,6 +64,14 @@ class Setup:
     loss: Loss
     optimizer: torch.optim.Optimizer
     device: torch.device
+
+    @property
+    def fingerprint(self) -> str:
+        """Text that changes when the data do: their places, extents, types and times of writing."""
+        samples = [*self.sampler.samples, *(self.validation.samples if self.validation else ())]
+        volumes = [v for s in samples for v in (s.raw, s.labels, s.mask) if v is not None]
+        facts = [(v.source, v.shape, str(v.dtype), v.offset, written_at(v)) for v in volumes]
+        return blake2b(repr(facts).encode(), digest_size=16).hexdigest()
 
     def model(self, details: dict[str, Any]) -> Model:
         """Return the network (its average, where there is one) as a model."""
