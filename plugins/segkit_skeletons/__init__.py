@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 def skeleton(
     *,
-    prune: Annotated[float, Ge(0)] = 2.0,
-    min_spur: Annotated[float, Ge(0), segkit.Unit("nm")] = 0.0,
+    scale: Annotated[float, Ge(0)] = 1.5,
+    constant: Annotated[float, Ge(0), segkit.Unit("nm")] | None = None,
     smoothing: Annotated[int, Ge(0)] = 5,
     spacing: Annotated[float, Ge(0), segkit.Unit("nm")] = 0.0,
 ) -> Tracer:
@@ -32,10 +32,9 @@ def skeleton(
 
     Parameters
     ----------
-    prune
-        A side branch is a spur if it is shorter than this times the radius of the object where it begins; 0 keeps all.
-    min_spur
-        A side branch shorter than this is a spur, too; voxels where the volume has no unit.
+    scale, constant
+        A side branch is a spur if it is shorter than `scale` times the radius of the object where it begins, and
+        `constant` more; voxels where the volume has no unit. None takes ten voxels, at their longest edge.
     smoothing
         Rounds in which each node between branches moves towards the middle of its neighbours: the path along voxels is
         jagged, which makes the cable longer. 0 for none.
@@ -50,13 +49,13 @@ def skeleton(
     """
     from segkit_skeletons._thinning import Thinning
 
-    return Thinning(prune, min_spur, smoothing, spacing)
+    return Thinning(scale, constant, smoothing, spacing)
 
 
 def teasar(
     *,
     scale: Annotated[float, Ge(0)] = 1.5,
-    constant: Annotated[float, Ge(0), segkit.Unit("nm")] = 300.0,
+    constant: Annotated[float, Ge(0), segkit.Unit("nm")] | None = None,
     fix_branching: bool = True,
     smoothing: Annotated[int, Ge(0)] = 5,
     spacing: Annotated[float, Ge(0), segkit.Unit("nm")] = 0.0,
@@ -68,7 +67,7 @@ def teasar(
     scale
         A path claims everything within this times its radius, so that nothing there becomes another branch.
     constant
-        A path claims this more; voxels where the volume has no unit.
+        A path claims this more; voxels where the volume has no unit. None takes ten voxels, at their longest edge.
     fix_branching
         Whether branches leave their stem at the nearest point, which costs more time.
     smoothing
@@ -93,7 +92,7 @@ def teasar(
 def teasar_cpp(
     *,
     scale: Annotated[float, Ge(0)] = 1.5,
-    constant: Annotated[float, Ge(0), segkit.Unit("nm")] = 300.0,
+    constant: Annotated[float, Ge(0), segkit.Unit("nm")] | None = None,
     fix_branching: bool = True,
     smoothing: Annotated[int, Ge(0)] = 5,
     spacing: Annotated[float, Ge(0), segkit.Unit("nm")] = 0.0,
@@ -105,7 +104,7 @@ def teasar_cpp(
     scale
         A path claims everything within this times its radius, so that nothing there becomes another branch.
     constant
-        A path claims this more; voxels where the volume has no unit.
+        A path claims this more; voxels where the volume has no unit. None takes ten voxels, at their longest edge.
     fix_branching
         Whether branches leave their stem at the nearest point, which costs more time.
     smoothing

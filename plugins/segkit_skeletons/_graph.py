@@ -42,7 +42,7 @@ def _chains(trace: Trace) -> tuple[Array, Array]:
 
 
 def pruned(trace: Trace, scale: float, constant: float) -> Trace:
-    """Remove side branches shorter than `scale` times the radius at their fork, or than `constant`, shortest first.
+    """Remove side branches shorter than `scale` times the radius at their fork and `constant` more, shortest first.
 
     At a fork only one branch goes at a time, and none where two are left: what was a fork is then a point on a branch
     that goes on, so that the last stub at the end of a thick branch is kept.
@@ -64,7 +64,7 @@ def pruned(trace: Trace, scale: float, constant: float) -> Trace:
             np.add.at(length, chain[other[leaving]], lengths[leaving])
             at[chain[other[leaving]]] = one[leaving]
         spurs = np.flatnonzero(tips & (at >= 0))
-        spurs = spurs[length[spurs] < np.maximum(scale * trace.radii[at[spurs]], constant)]
+        spurs = spurs[length[spurs] < scale * trace.radii[at[spurs]] + constant]
         if not len(spurs):
             return trace
         order = spurs[np.lexsort((spurs, length[spurs], at[spurs]))]

@@ -11,6 +11,11 @@ from segkit.volume import Spacing
 Array = np.ndarray[Any, Any]
 
 
+def margin(constant: float | None, voxel_size: Spacing) -> float:
+    """Return what is near a path whatever its radius: as chosen, or ten voxels."""
+    return 10 * max(voxel_size) if constant is None else constant
+
+
 def filled(mask: Array) -> Array:
     """Return a mask without cavities; its outermost voxels are background."""
     import cc3d

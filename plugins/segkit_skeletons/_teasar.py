@@ -11,18 +11,28 @@ import numpy as np
 from segkit.tracing import Trace
 from segkit.volume import Spacing
 from segkit_skeletons._graph import forest, smoothed, spaced
-from segkit_skeletons._solid import distances, filled, missed
+from segkit_skeletons._solid import distances, filled, margin, missed
 
 Array = np.ndarray[Any, Any]
 Drawn = tuple[Array, Array, Array]
 
+# What kimimaro's README uses; its functions fall back to other values where some parameters are given.
+_KIMIMARO = {
+    "pdrf_scale": 100_000,
+    "pdrf_exponent": 4,
+    "soma_detection_threshold": 750,
+    "soma_acceptance_threshold": 3500,
+    "soma_invalidation_scale": 2,
+    "soma_invalidation_const": 300,
+}
+
 
 @dataclass(frozen=True)
 class Claim:
-    """How a path claims what is around it: within `scale` times its radius and `constant`."""
+    """How a path claims what is around it: within `scale` times its radius and `constant` more."""
 
     scale: float
-    constant: float
+    constant: float | None
     fix_branching: bool
 
 
@@ -63,7 +73,7 @@ def by_bioimage_cpp(teasar: Callable[..., Any], mask: Array, voxel_size: Spacing
         mask,
         spacing=tuple(float(v) for v in voxel_size),
         scale=claim.scale,
-        constant=claim.constant,
+        constant=margin(claim.constant, voxel_size),
         fix_branching=claim.fix_branching,
     )
     return np.asarray(nodes, np.float64), edges.astype(np.int64), radii
@@ -73,7 +83,7 @@ def by_kimimaro(skeletonize: Callable[..., Any], mask: Array, voxel_size: Spacin
     """Draw with ``kimimaro.skeletonize``."""
     found = skeletonize(
         mask.astype(np.uint8),
-        teasar_params={"scale": claim.scale, "const": claim.constant},
+        teasar_params={**_KIMIMARO, "scale": claim.scale, "const": margin(claim.constant, voxel_size)},
         anisotropy=tuple(float(v) for v in voxel_size),
         dust_threshold=0,
         fix_branching=claim.fix_branching,

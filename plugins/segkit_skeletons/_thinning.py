@@ -11,7 +11,7 @@ import numpy as np
 from segkit.tracing import Trace
 from segkit.volume import Spacing
 from segkit_skeletons._graph import forest, pruned, smoothed, spaced
-from segkit_skeletons._solid import distances, filled, missed
+from segkit_skeletons._solid import distances, filled, margin, missed
 
 Array = np.ndarray[Any, Any]
 
@@ -20,8 +20,8 @@ Array = np.ndarray[Any, Any]
 class Thinning:
     """See `segkit_skeletons.skeleton`."""
 
-    prune: float
-    min_spur: float
+    scale: float
+    constant: float | None
     smoothing: int
     spacing: float
 
@@ -36,7 +36,7 @@ class Thinning:
         radii = distance[tuple(places.T)].astype(np.float64)
         nodes = places * np.asarray(voxel_size, np.float64)
         trace = Trace(nodes, forest(nodes, _neighbours(places, mask.shape), radii), radii)
-        trace = pruned(trace, self.prune, self.min_spur)
+        trace = pruned(trace, self.scale, margin(self.constant, voxel_size))
         return spaced(smoothed(trace, self.smoothing), self.spacing)
 
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from segkit.segmentation._segment import segment
+from segkit.segmentation._segment import object_count, segment
 
-__all__ = ["segment"]
+__all__ = ["object_count", "segment"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import partial
 from hashlib import blake2b
@@ -14,7 +15,7 @@ import numpy as np
 from segkit import durable
 from segkit._block_choice import choose_blocks
 from segkit._choice import choose, written_at
-from segkit.errors import UsageError
+from segkit.errors import DataError, UsageError
 from segkit.geometry import Triple
 from segkit.opening import open_volume
 from segkit.progress import Progress, silent
@@ -26,10 +27,11 @@ from segkit.tasks import Segmenter
 from segkit.volume import Volume
 from segkit.writing import write_volume
 
-__all__ = ["segment"]
+__all__ = ["object_count", "segment"]
 
 _IN_MEMORY = 2**28  # voxels
 _KEPT_EVERY = 30.0  # seconds
+_COUNT = Path(".segkit", "objects.json")
 
 
 def segment(
@@ -111,6 +113,22 @@ def segment(
     lead = {"segmenter": identity, "prediction": volume.source, "written": written_at(volume)}
     plan = {**lead, "prediction_shape": list(volume.shape), "block": list(layout.lattice.block_shape)}
     return _written(Provisional(volume, cutter, layout), Path(path), plan, chunk, min_size, overwrite, progress)
+
+
+def object_count(path: str | Path) -> int:
+    """Return how many objects `segment` found in what it wrote at `path`, without reading a voxel.
+
+    Raises
+    ------
+    DataError
+        If it was not written by `segment`.
+    """
+    try:
+        return int(json.loads((Path(path) / _COUNT).read_bytes())["objects"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} was not written by 'segkit segment', so the number of its objects is not known."
+        ) from error
 
 
 def _blocks(volume: Volume, segmenter: Segmenter, block_shape: Triple | None) -> tuple[Layout, Triple]:
@@ -229,7 +247,9 @@ def _written(
 
         _stitch(provisional, store, found, tell)
         found.save(work / "found.npz")
-        relabelled = volume.with_array(Relabelled(layout, store, Names.of(found, min_size)), "zyx")
+        names = Names.of(found, min_size)
+        durable.replace_file(path / _COUNT, json.dumps({"objects": names.count}).encode())
+        relabelled = volume.with_array(Relabelled(layout, store, names), "zyx")
         written = write(relabelled, progress=lambda done, _: progress(2 * count + done, total))
         durable.remove(work)
     return written

@@ -30,10 +30,13 @@ class Traces(Sequence[Trace]):
         Where the SWC files are.
     ids
         The objects.
+    lengths
+        The cable length of each, in the unit of the traces, as measured when it was drawn.
     """
 
     folder: Path
     ids: tuple[int, ...]
+    lengths: tuple[float, ...]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -46,7 +49,7 @@ class Traces(Sequence[Trace]):
 
     def __getitem__(self, index: int | slice) -> Trace | Traces:
         if isinstance(index, slice):
-            return Traces(self.folder, self.ids[index])
+            return Traces(self.folder, self.ids[index], self.lengths[index])
         return read_swc(self.folder / f"{self.ids[index]}.swc")[0]
 
     @property
@@ -140,6 +143,10 @@ class TraceFolder:
         # A line that is lost costs the tracing of one object; waiting for the disk each time would cost more.
         durable.append_record(self.state / "journal.jsonl", record, sync=False)
         self.records[record["id"]] = record
+
+    def traces(self, ids: tuple[int, ...]) -> Traces:
+        """Return the traces of some objects."""
+        return Traces(self.folder, ids, tuple(float(self.records[id]["length"]) for id in ids))
 
     def write_table(self) -> None:
         """Write the table of all traces in the folder, by ascending id."""

@@ -127,7 +127,7 @@ def trace(
             f"{len(failures)} of {len(places)} objects could not be traced: {some}. The first failed with: {failures[0][1]} All "
             "others are done. Run it again, with another tracer or without these ids."
         )
-    return traces if folder is None else Traces(folder.folder, tuple(int(i) for i in found.ids[places]))
+    return traces if folder is None else folder.traces(tuple(int(i) for i in found.ids[places]))
 
 
 def _plan(volume: Volume, identity: str, budget: int) -> dict[str, Any]:

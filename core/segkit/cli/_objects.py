@@ -1,0 +1,117 @@
+"""``segkit segment`` and ``segkit trace``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from segkit.cli._options import parse_overrides, progress_bar
+
+__all__ = ["segment_command", "trace_command"]
+
+_OPTIONS = ("-o", "--option")
+
+
+def _parsed(kind: str, name: str, pairs: tuple[str, ...]) -> dict[str, Any]:
+    """Read ``-o key=value`` for the parameters of a component; unknown keys stay text, for `bind` to refuse."""
+    from segkit.parameters import parse_text
+    from segkit.registry import registries
+
+    known = {parameter.name: parameter for parameter in registries[kind][name].parameters}
+    return {key: parse_text(known[key], text) if key in known else text for key, text in parse_overrides(pairs).items()}
+
+
+@click.command("segment")
+@click.argument("prediction")
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--with", "segmenter", default="components", show_default=True, help="See 'segkit list segmenters'.")
+@click.option(*_OPTIONS, "pairs", multiple=True, metavar="KEY=VALUE", help="Option of the segmenter; can be repeated.")
+@click.option("--min-size", type=click.IntRange(0), default=0, show_default=True, help="Drop objects of fewer voxels.")
+@click.option("--block", type=(int, int, int), metavar="Z Y X", help="Voxels cut at once. Default: about 128 each.")
+@click.option("--overwrite", is_flag=True, help="Replace another segmentation of the same name.")
+def segment_command(
+    prediction: str,
+    target: Path,
+    segmenter: str,
+    pairs: tuple[str, ...],
+    min_size: int,
+    block: tuple[int, int, int] | None,
+    overwrite: bool,
+) -> None:
+    """Cut PREDICTION into objects, into TARGET (OME-Zarr, ids from 1).
+
+    Blocks are cut one by one and then stitched; the same command goes on with what was interrupted. Memory does not
+    depend on the size of the volume.
+
+    \b
+    Examples:
+      segkit segment prediction.zarr cells.zarr --min-size 100
+      segkit segment prediction.zarr neurons.zarr --with watershed -o neck=0.8 -o halo=16,32,32
+    """
+    from segkit.segmentation import object_count, segment
+
+    with progress_bar("Segmenting") as progress:
+        volume = segment(
+            prediction,
+            segmenter,
+            target,
+            options=_parsed("segmenters", segmenter, pairs),
+            block_shape=block,
+            min_size=min_size,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    extent = " x ".join(map(str, volume.spatial_shape))
+    click.echo(f"{target}: {object_count(target)} objects in {extent} voxels (z, y, x)")
+
+
+@click.command("trace")
+@click.argument("segmentation")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--with", "tracer", default="skeleton", show_default=True, help="See 'segkit list tracers'.")
+@click.option(*_OPTIONS, "pairs", multiple=True, metavar="KEY=VALUE", help="Option of the tracer; can be repeated.")
+@click.option("--min-size", type=click.IntRange(0), default=0, show_default=True, help="Skip objects of fewer voxels.")
+@click.option(
+    "--id", "ids", type=click.IntRange(1), multiple=True, help="Trace this object; can be repeated. Default: all."
+)
+@click.option("--voxel-size", type=(float, float, float), metavar="Z Y X", help="In nm. Default: what the file says.")
+@click.option("--overwrite", is_flag=True, help="Replace other traces in FOLDER.")
+def trace_command(
+    segmentation: str,
+    folder: Path,
+    tracer: str,
+    pairs: tuple[str, ...],
+    min_size: int,
+    ids: tuple[int, ...],
+    voxel_size: tuple[float, float, float] | None,
+    overwrite: bool,
+) -> None:
+    """Draw the skeletons of the objects of SEGMENTATION, into FOLDER: one SWC file an object, and table.csv.
+
+    Objects are traced one by one; the same command goes on with what was interrupted. Lengths in SWC files are in nm.
+
+    \b
+    Examples:
+      segkit trace neurons.zarr traces --min-size 10000
+      segkit trace neurons.zarr traces --id 17 --with teasar_cpp -o constant=200
+    """
+    from segkit.opening import open_volume
+    from segkit.tracing import Traces, trace
+
+    volume = open_volume(segmentation, voxel_size=voxel_size)
+    with progress_bar("Tracing", "steps") as progress:
+        traces = trace(
+            volume,
+            tracer,
+            options=_parsed("tracers", tracer, pairs),
+            out_dir=folder,
+            min_size=min_size,
+            ids=ids or None,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    length = sum(traces.lengths) if isinstance(traces, Traces) else 0.0
+    cable = f"{length / 1000:.6g} um" if volume.unit == "nm" else f"{length:.6g} voxels"
+    click.echo(f"{folder}: {len(traces)} objects traced, {cable} of cable in all")
