@@ -54,7 +54,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("losses", "loss"),
         Kind("datasets", "dataset", (), ("__len__", "__getitem__")),
         Kind("initializers", "initializer"),
-        Kind("tasks", "task", (), ("out_channels", "target", "step", "activate", "metrics")),
+        Kind("tasks", "task", (), ("out_channels", "best", "target", "foreground", "step", "activate", "metrics")),
         Kind("segmenters", "segmenter", (), ("__call__", "halo", "stitching")),
         Kind("tracers", "tracer"),
         Kind("augmentations", "augmentation"),

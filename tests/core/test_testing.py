@@ -482,6 +482,12 @@ def test_tasks() -> None:
         ({"activate": lambda self, logits: logits.sigmoid_()}, "in place"),
         ({"activate": lambda self, logits: logits[:1]}, "the shape stays"),
         ({"metrics": lambda self: Means()}, "do not add up"),
+        (
+            {"step": lambda self, network, batch, loss: loss(network(batch.raw), batch.target, batch.mask).detach()},
+            "grad",
+        ),
+        ({"step": lambda self, network, batch, loss: loss(network(batch.raw), batch.target, batch.mask[0])}, "belong"),
+        ({"step": lambda self, network, batch, loss: 0.0}, "no scalar"),
         ({"best": ("accuracy", "max")}, "'accuracy' is not one of error"),
     ]:
         with fails(message):

@@ -9,15 +9,19 @@ from segkit.errors import PluginError
 from segkit.registry import Component
 from segkit.testing import check_component, components
 
-# Networks small enough for a test; what they promise does not depend on their size.
-SMALL = {"width": 8}
+# Small enough for a test; what they promise does not depend on their size.
+SMALL = {
+    "architecture": {"width": 8},
+    "dataset datasets:synthetic_neurons": {"shape": (16, 48, 48), "count": 2},
+}
 
 
 @pytest.mark.parametrize("component", components(), ids=str)
 def test_contract(component: Component) -> None:
-    options = {parameter.name: SMALL[parameter.name] for parameter in component.parameters if parameter.name in SMALL}
+    small = SMALL.get(str(component), SMALL.get(component.kind.singular, {}))
+    options = {p.name: small[p.name] for p in component.parameters if p.name in small}
     try:
-        check_component(component, options if component.kind.name == "architectures" else None)
+        check_component(component, options)
     except PluginError as error:
         if isinstance(error.__cause__, ImportError):
             pytest.skip(f"an optional library is not installed: {error}")

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from segkit.registry import Component
-from segkit.tasks import Patch, Task
+from segkit.tasks import Batch, Patch, Task
 from segkit.testing._conformance import Subject, as_component, keeps_global_randomness, require
 from segkit.testing._error import ConformanceError
 
@@ -64,6 +65,7 @@ def check_task(task: Subject, options: Mapping[str, Any] | None = None, *, image
         torch.isfinite(built.activate(1000 * logits)).all(), component, "activate is not finite for logits of 1000s."
     )
     _check_metrics(component, built, prediction.numpy(), targets)
+    _check_step(component, built, patches[:2], targets)
 
 
 def _patch(seed: int, image_labels: bool) -> Patch:
@@ -150,3 +152,43 @@ def _check_metrics(component: Component, task: Task, prediction: Array, targets:
     require(task.best[0] in scores, component, f"its best metric '{task.best[0]}' is not one of {', '.join(scores)}.")
     require(task.best[1] in ("min", "max"), component, f"its best says {task.best[1]!r}; it is 'min' or 'max'.")
     task.metrics().compute()  # before anything was added
+
+
+class _Scale(nn.Module):
+    """A network for any number of input channels, because some tasks add their own."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.linspace(0.5, 1.5, channels))
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """Scale the mean over channels, once for each channel of the output."""
+        return raw.mean(1, keepdim=True) * self.scale.reshape(1, -1, 1, 1, 1)
+
+
+def _check_step(component: Component, task: Task, patches: list[Patch], targets: list[tuple[Array, Array]]) -> None:
+    """Require that a step ends in a finite scalar which trains the network, whatever the loss."""
+
+    def loss(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+        require(
+            mask.ndim == 5 and mask.shape[1] == 1 and mask.shape[2:] == logits.shape[2:] == target.shape[-3:],
+            component,
+            f"its step gives the loss logits {tuple(logits.shape)}, a target {tuple(target.shape)} and a mask "
+            f"{tuple(mask.shape)}; (N, K, Z, Y, X), (N, K, Z, Y, X) or (N, Z, Y, X), and (N, 1, Z, Y, X) belong together.",
+        )
+        return ((logits - 0.25).square() * mask).sum() / mask.sum().clamp_min(1)
+
+    network = _Scale(task.out_channels)
+    batch = Batch(
+        torch.from_numpy(np.stack([patch.raw for patch in patches])),
+        torch.from_numpy(np.stack([target for target, _ in targets])),
+        torch.from_numpy(np.stack([mask for _, mask in targets])[:, None].astype(np.float32)),
+        tuple(patch.origin for patch in patches),
+    )
+    value = task.step(network, batch, loss)
+    require(isinstance(value, Tensor) and value.ndim == 0, component, "its step returns no scalar tensor.")
+    require(torch.isfinite(value), component, f"its step returns {value.item()}.")
+    require(value.requires_grad, component, "its step gives the network no gradient.")
+    value.backward()  # type: ignore[no-untyped-call]
+    trained = network.scale.grad is not None and bool(network.scale.grad.abs().sum() > 0)
+    require(trained, component, "its step gives the network no gradient.")
