@@ -144,13 +144,13 @@ def _runs(segments: Array, labels: Array) -> Rows:
 def _unsigned(ids: Array, what: str) -> Array:
     if ids.dtype.kind not in "bui":
         raise DataError(
-            f"The {what} holds {ids.dtype} voxels, which are not object ids. Objects are compared by whole numbers: "
-            "threshold or segment it first, or convert it to an integer type."
+            f"Ids are whole numbers, and the {what} came as {ids.dtype}. Threshold or segment it first, or convert it to an "
+            "integer type."
         )
     if ids.dtype.kind == "i" and ids.min() < 0:
         raise DataError(
-            f"The {what} holds the id {int(ids.min())}; ids are 0 (background) or above. If it marks voxels that are "
-            "not annotated, give it as 'unlabelled'."
+            f"Ids are 0 (background) or above, and there is {int(ids.min())} in the {what}. If it marks voxels that are not "
+            "annotated, give it as 'unlabelled'."
         )
     return ids.astype(np.uint64)
 
