@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import segkit
 from segkit import errors
 from segkit.registry import KINDS
 
@@ -74,6 +75,12 @@ def test_the_lists_of_plugins_agree() -> None:
     assert contracts["Plugins do not know each other"]["modules"] == PLUGINS
     assert contracts["Plugins know no GUI"]["source_modules"] == PLUGINS
     assert contracts["The viewer reaches plugins through the registry only"]["forbidden_modules"] == PLUGINS
+
+
+def test_no_module_hides_a_public_name() -> None:
+    # Importing a submodule sets it as an attribute of its package, over whatever had that name.
+    modules = {path.stem for path in (ROOT / "core" / "segkit").glob("*") if path.suffix in ("", ".py")}
+    assert not modules & set(segkit.__all__)
 
 
 def test_every_optional_dependency_is_in_all() -> None:
