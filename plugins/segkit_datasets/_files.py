@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from glob import glob, has_magic
+from glob import glob
 from pathlib import Path
 from typing import overload
 
@@ -23,12 +23,13 @@ def natural(text: str) -> list[tuple[bool, int, str]]:
 
 
 def _glob(pattern: str) -> list[str]:
-    return glob(pattern, recursive=True)  # noqa: PTH207 (pathlib takes no absolute patterns)
+    # Brackets are letters of a name here: folders called "run[1]" are common, classes of characters are not.
+    return glob(pattern.replace("[", "[[]"), recursive=True)  # noqa: PTH207 (pathlib takes no absolute patterns)
 
 
 def expand(source: str) -> list[str]:
     """Return the sources that a pattern finds, in natural order; anything that is not a pattern finds itself."""
-    if "://" in source or not has_magic(source) or Path(source).exists():
+    if "://" in source or not {"*", "?"} & set(source) or Path(source).exists():
         return [source]
     found, dataset = _glob(source), ""
     if not found and ":" in source:  # crops/*.h5:raw

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, Literal, Protocol, overload
 
 import numpy as np
@@ -73,8 +74,10 @@ class Generated(Sequence[Sample]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         at = range(self._length)[index]
-        name = f"{self.generator.name} {at}"
-        return Sample(name, self._volume(at, 0, f"{name} (raw)"), self._volume(at, 1, f"{name} (labels)"))
+        # What is computed from a sample is told apart by its source, so the source tells all options apart.
+        digest = blake2b(repr(self.generator).encode(), digest_size=3).hexdigest()
+        raw, labels = (f"{self.generator.name} {at} ({what}, options {digest})" for what in ("raw", "labels"))
+        return Sample(f"{self.generator.name} {at}", self._volume(at, 0, raw), self._volume(at, 1, labels))
 
     def _volume(self, index: int, part: Literal[0, 1], source: str) -> Volume:
         return Volume.from_array(_Part(self, index, part), voxel_size=self.generator.voxel_size, source=source)
