@@ -34,7 +34,8 @@ class SelfAttention(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         extent = features.shape[2:]
-        coarse = functional.adaptive_avg_pool3d(features, [min(self.tokens, n) for n in extent])
+        z, y, x = (min(self.tokens, n) for n in extent)
+        coarse = functional.adaptive_avg_pool3d(features, (z, y, x))
         sequence = self.normalization(coarse.flatten(2).transpose(1, 2))
         attended, _ = self.attention(sequence, sequence, sequence, need_weights=False)
         context = attended.transpose(1, 2).reshape(coarse.shape)
@@ -59,4 +60,5 @@ class AttentionNet(nn.Module):
         halved = functional.max_pool3d(fine, [min(2, n) for n in fine.shape[2:]], ceil_mode=True)
         context = self.attention(self.coarse(halved))
         enlarged = functional.interpolate(context, fine.shape[2:], mode="trilinear", align_corners=False)
-        return self.head(self.join(torch.cat([fine, enlarged], dim=1)))
+        logits: Tensor = self.head(self.join(torch.cat([fine, enlarged], dim=1)))
+        return logits
