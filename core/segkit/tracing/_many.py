@@ -16,7 +16,7 @@ from segkit.opening import open_volume
 from segkit.progress import Progress, silent
 from segkit.tracing._folder import TraceFolder, Traces
 from segkit.tracing._object import BUDGET, Tracer, trace_object
-from segkit.tracing._survey import Survey, survey
+from segkit.tracing._survey import Survey, check_segmentation, survey
 from segkit.tracing._trace import Trace
 from segkit.volume import Volume
 
@@ -88,6 +88,7 @@ def trace(
     1
     """
     volume = open_volume(segmentation)
+    check_segmentation(volume)
     chosen: Tracer
     chosen, identity = choose("tracers", tracer, options)
     with ExitStack() as stack:

@@ -51,8 +51,8 @@ def trace_object(segmentation: Volume, id: int, box: Box, tracer: Tracer, budget
     if factor != (1, 1, 1):
         warnings.warn(
             f"Object {id} fills a box of {box.shape} voxels (z, y, x), more than the {budget} that are traced at once: its trace is "
-            f"drawn at a resolution reduced by {factor}. Raise 'budget' if you have about {20 * box.size / 2**30:.0f} GiB of "
-            "memory for it.",
+            f"drawn at a resolution reduced by {factor}. For all of it, raise 'budget'; that "
+            f"takes about {20 * box.size / 2**20:.0f} MiB of memory.",
             SegkitWarning,
             stacklevel=2,
         )

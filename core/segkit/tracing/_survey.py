@@ -15,7 +15,7 @@ from segkit.geometry import Box, Lattice, Triple
 from segkit.progress import Progress, silent
 from segkit.volume import Volume
 
-__all__ = ["Survey", "survey"]
+__all__ = ["Survey", "check_segmentation", "survey"]
 
 Array = np.ndarray[Any, Any]
 
@@ -82,6 +82,21 @@ def _of_block(labels: Array, start: Triple) -> Survey:
     return Survey(ids[kept][order], found["voxel_counts"][kept].astype(np.int64)[order], boxes[order])
 
 
+def check_segmentation(segmentation: Volume) -> None:
+    """Refuse what is no segmentation, from its metadata alone.
+
+    Raises
+    ------
+    DataError
+        If it has channels, or voxels that are not integers.
+    """
+    if segmentation.dtype.kind not in "uib" or segmentation.channels != 1:
+        raise DataError(
+            f"{segmentation.source} holds {segmentation.dtype} with {segmentation.channels} channels, which is no segmentation: "
+            "that has one channel of integer ids. Cut a prediction with 'segkit segment' first."
+        )
+
+
 def survey(segmentation: Volume, block_shape: Triple, kept: Path | None = None, progress: Progress = silent) -> Survey:
     """Find every object of a segmentation.
 
@@ -99,13 +114,8 @@ def survey(segmentation: Volume, block_shape: Triple, kept: Path | None = None, 
     Raises
     ------
     DataError
-        If the volume is no segmentation, or damaged.
+        If the volume is damaged, or has negative ids.
     """
-    if segmentation.dtype.kind not in "uib" or segmentation.channels != 1:
-        raise DataError(
-            f"{segmentation.source} holds {segmentation.dtype} with {segmentation.channels} channels, which is no segmentation: "
-            "that has one channel of integer ids. Cut a prediction with 'segkit segment' first."
-        )
     lattice = Lattice(segmentation.box, block_shape)
     done, total = _load(kept)
     parts, saved, pause = [total], monotonic(), _KEPT_EVERY

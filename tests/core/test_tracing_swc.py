@@ -1,0 +1,101 @@
+"""SWC files: written, read back, and refused where they are broken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from segkit import Trace, read_swc, write_swc
+from segkit.errors import DataError
+
+
+def walk(count: int, pieces: int, seed: int, **fields) -> Trace:
+    """A random forest."""
+    rng = np.random.default_rng(seed)
+    edges = [(int(rng.integers(i % pieces, i, endpoint=False)), i) for i in range(pieces, count)]
+    order = rng.permutation(count)
+    edges = order[np.array(edges, np.int64).reshape(-1, 2)]
+    return Trace(rng.normal(0, 1e5, (count, 3)).round(3), edges, rng.random(count).round(3) * 100, **fields)
+
+
+def signature(trace: Trace) -> list:
+    """What does not depend on the numbering of the nodes."""
+    names = [tuple(np.round([*node, radius], 3)) for node, radius in zip(trace.nodes, trace.radii)]
+    return sorted(names), sorted(tuple(sorted((names[a], names[b]))) for a, b in trace.edges)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 5), st.integers(0, 99))
+def test_round_trip(tmp_path_factory, count, pieces, seed) -> None:
+    path = tmp_path_factory.mktemp("swc") / "a.swc"
+    trace = walk(count, min(pieces, count), seed, id=2**60 + seed)
+    write_swc(trace, path)
+    (again,) = read_swc(path)
+    assert signature(again) == signature(trace)
+    assert (again.id, again.unit, again.components) == (trace.id, "nm", trace.components)
+    rows = [line.split() for line in path.read_text().splitlines() if not line.startswith("#")]
+    assert [int(row[0]) for row in rows] == list(range(1, count + 1))
+    assert all(int(row[6]) < int(row[0]) for row in rows)  # parents before children
+    write_swc(again, path.with_name("b.swc"))
+    assert signature(read_swc(path.with_name("b.swc"))[0]) == signature(trace)
+
+
+def test_several_traces_in_one_file(tmp_path: Path) -> None:
+    traces = [walk(12, 2, 1, id=7, unit="voxel"), walk(5, 1, 2, id=9, unit="voxel")]
+    write_swc(traces, tmp_path / "a.swc")
+    again = read_swc(tmp_path / "a.swc")
+    assert [(t.id, t.unit, len(t.nodes)) for t in again] == [(7, "voxel", 12), (9, "voxel", 5)]
+    assert [signature(t) for t in again] == [signature(t) for t in traces]
+    with pytest.raises(DataError, match="one unit"):
+        write_swc([traces[0], walk(3, 1, 0)], tmp_path / "b.swc")
+
+
+def test_the_root_is_the_thickest_node(tmp_path: Path) -> None:
+    write_swc(Trace([[0, 0, 1], [0, 0, 2], [0, 0, 3]], [[0, 1], [1, 2]], [1, 2, 5]), tmp_path / "a.swc")
+    first = next(line for line in (tmp_path / "a.swc").read_text().splitlines() if not line.startswith("#"))
+    assert first == "1 0 3.000 0.000 0.000 5.000 -1"
+
+
+def test_files_of_other_programs(tmp_path: Path) -> None:
+    path = tmp_path / "1234_neuron.swc"
+    path.write_text(
+        "# ORIGINAL_SOURCE somewhere\r\n\r\n"
+        "3 2 30.0 20 10 1.5 20 # a comment behind\n"  # before its parent
+        "20 1 3 2 1 5e0 -1\n"
+        "  7   3 0 0 0 0 -1\n"
+    )
+    (trace,) = read_swc(path, scale=8)
+    assert trace.id == 1234
+    assert trace.components == 2
+    np.testing.assert_allclose(trace.nodes[0], [80, 160, 240])
+    np.testing.assert_allclose(trace.radii, [12, 40, 0])
+    assert trace.edges.tolist() == [[1, 0]]
+    path.write_text("# unit um\n1 0 1 2 3 0.5 -1\n")
+    np.testing.assert_allclose(read_swc(path, scale=8)[0].nodes, [[3000, 2000, 1000]])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "holds no node"),
+        ("# only words\n", "holds no node"),
+        ("1 0 0 0 0 1 -1\n2 0 0 0 0 1\n", "Line 2 .* not a node"),
+        ("1 0 0 0 zero 1 -1\n", "Line 1 .* not a node"),
+        ("1 0 0 0 inf 1 -1\n", "Line 1 .* not finite"),
+        ("1 0 0 0 0 1 -1\n1 0 0 0 0 1 -1\n", "Line 2 .* node 1 again, after line 1"),
+        ("1 0 0 0 0 1 -1\n\n2 0 0 0 0 1 5\n", "Line 3 .* parent 5"),
+        ("1 0 0 0 0 1 -1\n2 0 0 0 0 1 3\n3 0 0 0 0 1 2\n4 0 0 0 0 1 3\n", "Line 2 .* its own ancestor"),
+        ("1 0 0 0 0 1 1\n", "Line 1 .* its own ancestor"),
+    ],
+)
+def test_broken_files_name_the_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "a.swc"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_swc(path)
+    with pytest.raises(DataError, match="no file"):
+        read_swc(tmp_path / "absent.swc")
