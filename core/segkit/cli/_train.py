@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+from time import monotonic
 
 import click
 
@@ -36,7 +37,7 @@ def train_command(recipe: Path, folder: Path | None, pairs: tuple[str, ...], che
     Examples:
       segkit train mitochondria.toml --run runs/first
       segkit train mitochondria.toml --run runs/wide -o architecture.width=48 -o training.steps=8000
-      torchrun --nproc-per-node 4 -m segkit train mitochondria.toml --run runs/four-gpus
+      torchrun --nproc-per-node 4 -m -- segkit train mitochondria.toml --run runs/four-gpus
     """
     from segkit.recipe import load_recipe
 
@@ -74,7 +75,7 @@ def run_training(recipe: object, folder: Path) -> int:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    finished = ""
+    finished, said = "", monotonic()
     with (
         stop_on_signals() as stop,
         Progress(*columns, console=console, disable=not console.is_terminal) as bars,
@@ -90,8 +91,13 @@ def run_training(recipe: object, folder: Path) -> int:
                     bars.console.print(f"going on behind step {event.step}", highlight=False)
             elif isinstance(event, Step):
                 bars.update(bar, completed=event.step, note=f"loss {event.loss:.4f}")
+                if not console.is_terminal and monotonic() - said > 30:  # a log wants a line now and then
+                    said = monotonic()
+                    left = bars.tasks[0].time_remaining
+                    eta = "" if left is None else f", about {left:.0f} s left"
+                    console.print(f"step {event.step}: loss {event.loss:.4f}{eta}", highlight=False)
             elif isinstance(event, Validation):
-                scores = "  ".join(f"{name} {value:.4f}" for name, value in event.metrics.items() if value == value)
+                scores = "  ".join(f"{name} {value:.4f}" for name, value in list(event.metrics.items())[:4])
                 mark = "  best so far" if event.best else ""
                 bars.console.print(
                     f"step {event.step}: validation loss {event.loss:.4f}  {scores}{mark}", highlight=False

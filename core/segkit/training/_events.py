@@ -52,7 +52,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """The weights behind `step` steps were scored; `best` if they are the best so far. NaN scores are None."""
+    """The weights behind `step` steps were scored; `best` if they are the best so far.
+
+    The first of `metrics` is the one that decides it.
+    """
 
     step: int
     loss: float

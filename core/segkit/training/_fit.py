@@ -190,6 +190,7 @@ def _loop(setup: Setup, run: Run, world: World, stop: Callable[[], bool]) -> Gen
         loss, metrics = result
         name, direction = setup.task.best
         value = metrics.get(name, loss)
+        metrics = {name: value} | metrics  # whoever shows only a few shows this one
         best = is_better(value, progression.best_score, direction)
         progression.validated = progression.step
         progression.stale = 0 if best else progression.stale + 1
