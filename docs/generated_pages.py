@@ -26,7 +26,7 @@ def commands_page() -> str:
 
     from segkit.cli import COMMANDS, cli
 
-    top = click.Context(cli, info_name="segkit", max_content_width=100, terminal_width=100)
+    top = click.Context(cli, info_name="segkit", terminal_width=100, help_option_names=["-h", "--help"])
     parts = [
         "# Command line\n\n",
         "Every long command can be interrupted with Ctrl-C and run again: it goes on where it was. What was written before\n",
@@ -36,7 +36,7 @@ def commands_page() -> str:
     for name in COMMANDS:
         command = cli.get_command(top, name)
         assert command is not None
-        context = click.Context(command, info_name=name, parent=top, max_content_width=100, terminal_width=100)
+        context = click.Context(command, info_name=name, parent=top, terminal_width=100)
         parts.append(f"## segkit {name}\n\n```text\n{command.get_help(context)}\n```\n\n")
     return "".join(parts)
 
