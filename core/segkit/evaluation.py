@@ -24,6 +24,7 @@ from segkit.metrics.contingency import Contingency
 from segkit.metrics.overlap import OverlapMetrics
 from segkit.metrics.partition import without_background
 from segkit.metrics.summary import class_scores, object_scores
+from segkit.metrics.thresholds import ThresholdCurve
 from segkit.opening import open_volume
 from segkit.progress import Progress, silent
 from segkit.volume import Volume
@@ -99,7 +100,8 @@ def evaluate(
     compare
         ``"objects"``: how well the partition into objects agrees, whatever the ids are called. ``"classes"``: overlap of
         each class id, where a prediction stands for its largest channel. ``"foreground"``: overlap of all that is not 0
-        in the labels with the prediction above `threshold` (or with all that is not 0, if the result is not floating).
+        in the labels with the prediction above `threshold` (or with all that is not 0, if the result is not floating);
+        also which threshold would be best.
         ``"auto"``: foreground for a floating or bool result, otherwise objects.
     mask
         Where the labels are known: not 0. None means everywhere.
@@ -266,6 +268,7 @@ class _Overlap:
             )
         self._chosen = slice(None) if channel is None else slice(channel, channel + 1)
         self._metrics = OverlapMetrics(names[self._chosen], threshold=threshold if found.dtype.kind == "f" else 0.5)
+        self._curve = ThresholdCurve() if found.dtype.kind == "f" and len(self._metrics.channel_names) == 1 else None
         self.settings = {"channels": list(self._metrics.channel_names), "threshold": threshold}
 
     def update(self, block: Box, found: Array, truth: Array, known: Array) -> None:
@@ -274,14 +277,22 @@ class _Overlap:
             _check_finite(block, found, known)
         else:
             found = found != 0
-        self._metrics.update(found[None], (truth != 0)[None], known[None, None])
+        present = truth != 0
+        self._metrics.update(found[None], present[None], known[None, None])
+        if self._curve is not None:
+            everywhere = known.all()
+            self._curve.update(*(voxels[0] if everywhere else voxels[0][known] for voxels in (found, present)))
 
     def scores(self) -> dict[str, float]:
-        return self._metrics.compute()
+        scores = self._metrics.compute()
+        if self._curve is not None:
+            scores["best_threshold"], scores["best_jaccard"] = self._curve.best()
+        return scores
 
 
 def _check_finite(block: Box, found: Array, known: Array) -> None:
-    if not np.isfinite(found[:, known]).all():
+    finite = np.isfinite(found).all(0)
+    if not (finite | ~known).all():
         raise DataError(
             f"The prediction holds values that are not finite at {block}. Predict it again, or leave that region out."
         )

@@ -53,7 +53,8 @@ class Boundaries(Dense):
         if self._thickness > 1:
             boundary = binary_dilation(boundary, self._neighbours, self._thickness - 1)
         # Known boundaries near unknown voxels are left out too: to keep just those would teach that there are more.
-        hidden |= binary_dilation(~patch.mask, self._neighbours, self._thickness)
+        if not patch.mask.all():
+            hidden |= binary_dilation(~patch.mask, self._neighbours, self._thickness)
         return np.stack([labels != 0, boundary]).astype(np.float32), ~hidden
 
     def foreground(self, labels: Array) -> Array:

@@ -137,9 +137,22 @@ class TestForeground:
         truth, found = labels % 2 == 1, prediction[0] > 0.3
         assert outcome.compare == "foreground"
         assert outcome.scores["jaccard"] == pytest.approx((truth & found).sum() / (truth | found).sum())
-        assert set(outcome.scores) == set(SCORES)
-        assert evaluate(found, labels % 2).scores == outcome.scores
-        assert evaluate(found.astype(np.uint8) * 255, labels % 2, compare="foreground").scores == outcome.scores
+        assert set(outcome.scores) == {*SCORES, "best_threshold", "best_jaccard"}
+        for mask in (found, found.astype(np.uint8) * 255):
+            scores = evaluate(mask, labels % 2, compare="foreground").scores
+            assert scores == {name: outcome.scores[name] for name in SCORES}
+
+    def test_the_best_threshold_does_what_it_says(self, labels, rng):
+        truth = labels % 2
+        prediction = (0.3 * rng.random(SHAPE) + 0.2 * truth).astype(np.float32)
+        outcome = evaluate(prediction, truth, block_shape=(4, 4, 4))
+        again = evaluate(prediction, truth, threshold=outcome.scores["best_threshold"])
+        assert again.scores["jaccard"] == outcome.scores["best_jaccard"] > outcome.scores["jaccard"]
+        assert all(
+            evaluate(prediction, truth, threshold=t).scores["jaccard"] <= outcome.scores["best_jaccard"]
+            for t in np.arange(0, 1, 1 / 32)
+        )
+        assert math.isnan(evaluate(prediction, truth * 0).scores["best_threshold"])
 
     def test_channels(self, labels, rng):
         prediction = rng.random((2, *SHAPE)).astype(np.float32)

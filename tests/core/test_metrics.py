@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from segkit.errors import UsageError
-from segkit.metrics import OverlapMetrics, RegressionMetrics
+from segkit.metrics import OverlapMetrics, RegressionMetrics, ThresholdCurve
 from segkit.tasks import Metrics
 
 SHAPE = (3, 4, 5)
@@ -121,3 +121,23 @@ def test_both_are_metrics():
     for metrics in kinds:
         metrics.sums = metrics.sums + 1
         assert np.all(metrics.sums == 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_curve_equals_every_threshold_on_its_own(rng, dtype):
+    prediction = (rng.integers(-1, 34, 500) / 32).astype(dtype)  # half of them exactly at a threshold
+    present = rng.random(500) < 0.4
+    parts = [ThresholdCurve(bits=4), ThresholdCurve(bits=4)]
+    parts[0].update(prediction[:100], present[:100])
+    parts[1].update(prediction[100:], present[100:])
+    parts[0].sums = parts[0].sums + parts[1].sums
+    for threshold, score in zip(parts[0].thresholds, parts[0].jaccard(), strict=True):
+        found = prediction.clip(0, 1) > threshold
+        assert score == (found & present).sum() / (found | present).sum()
+
+
+def test_best_threshold_is_in_the_middle_of_what_is_best():
+    curve = ThresholdCurve(bits=3)
+    assert all(math.isnan(value) for value in curve.best())
+    curve.update(np.array([0.25, 0.25, 0.75]), np.array([False, False, True]))
+    assert curve.best() == (0.5, 1)

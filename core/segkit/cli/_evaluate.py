@@ -112,11 +112,12 @@ def _show(evaluation: Evaluation) -> None:
     table = Table(box=None, pad_edge=False)
     for header in ("score", "value", "better", "meaning"):
         table.add_column(header, justify="right" if header == "value" else "left", no_wrap=header != "meaning")
-    overall = evaluation.scores if evaluation.compare == "objects" else SCORES
-    for name in overall:
-        explanation = EXPLANATIONS[name]
-        count = not explanation.better
-        table.add_row(name, _number(evaluation.scores[name], count), explanation.better, explanation.meaning)
+    overall = [*SCORES, "best_threshold", "best_jaccard"]  # the names of classes could make up any other
+    for name in EXPLANATIONS if evaluation.compare == "objects" else overall:
+        if name in evaluation.scores:
+            explanation = EXPLANATIONS[name]
+            count = name in ("segments", "objects")
+            table.add_row(name, _number(evaluation.scores[name], count), explanation.better, explanation.meaning)
     console.print(table)
     parts = [name.removeprefix(f"{SCORES[0]}_") for name in evaluation.scores if name.startswith(f"{SCORES[0]}_")]
     if parts and evaluation.compare != "objects":

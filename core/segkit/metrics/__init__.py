@@ -8,6 +8,7 @@ from segkit.metrics.overlap import SCORES, OverlapMetrics, overlap_scores
 from segkit.metrics.partition import adapted_rand, rand_index, variation_of_information, without_background
 from segkit.metrics.regression import RegressionMetrics
 from segkit.metrics.summary import EXPLANATIONS, Explanation, class_scores, object_scores
+from segkit.metrics.thresholds import ThresholdCurve
 
 __all__ = [
     "DSB_THRESHOLDS",
@@ -19,6 +20,7 @@ __all__ = [
     "OverlapMetrics",
     "Overlaps",
     "RegressionMetrics",
+    "ThresholdCurve",
     "adapted_rand",
     "class_scores",
     "match",

@@ -24,7 +24,7 @@ class Explanation:
     Parameters
     ----------
     better
-        Which way it improves; empty for a mere count.
+        Which way it improves; empty for what is neither good nor bad.
     meaning
         What it says, in one line.
     """
@@ -34,27 +34,27 @@ class Explanation:
 
 
 EXPLANATIONS: Mapping[str, Explanation] = {
-    "jaccard": Explanation("higher", "intersection over union of the voxels"),
-    "dice": Explanation("higher", "overlap of the voxels relative to the mean size, also called F1"),
-    "precision": Explanation("higher", "part of the voxels found that are right"),
-    "recall": Explanation("higher", "part of the right voxels that were found"),
-    "accuracy": Explanation("higher", "part of all voxels that are right; high wherever background is common"),
-    "voi": Explanation("lower", "variation of information, split and merge together, in bits"),
-    "voi_split": Explanation("lower", "what objects cut in pieces cost, in bits"),
-    "voi_merge": Explanation("lower", "what objects joined by mistake cost, in bits"),
-    "adapted_rand_error": Explanation("lower", "1 minus the F1 of pairs of voxels that belong together"),
-    "adapted_rand_precision": Explanation("higher", "part of the joined pairs that belong together; mergers lower it"),
-    "adapted_rand_recall": Explanation(
-        "higher", "part of the pairs belonging together that are joined; splits lower it"
-    ),
-    "rand_index": Explanation("higher", "part of all pairs judged right; close to 1 wherever objects are many"),
-    "average_precision": Explanation("higher", "the same at intersections over union of 0.5 to 0.95, averaged"),
-    "average_precision_50": Explanation("higher", "TP / (TP + FP + FN) of objects, matched above 0.5"),
-    "average_precision_75": Explanation("higher", "TP / (TP + FP + FN) of objects, matched above 0.75"),
-    "precision_50": Explanation("higher", "part of the segments that match an object above 0.5"),
-    "recall_50": Explanation("higher", "part of the objects that match a segment above 0.5"),
-    "f1_50": Explanation("higher", "both together: their harmonic mean"),
-    "panoptic_quality": Explanation("higher", "F1 of objects times how well the matched ones coincide"),
+    "jaccard": Explanation("higher", "intersection over union (IoU)"),
+    "dice": Explanation("higher", "overlap over mean size (F1)"),
+    "precision": Explanation("higher", "voxels found that are right"),
+    "recall": Explanation("higher", "right voxels that were found"),
+    "accuracy": Explanation("higher", "all voxels that are right"),
+    "best_threshold": Explanation("", "threshold with the largest jaccard"),
+    "best_jaccard": Explanation("higher", "jaccard with that threshold"),
+    "voi": Explanation("lower", "split and merge together, bits"),
+    "voi_split": Explanation("lower", "cost of objects cut in pieces, bits"),
+    "voi_merge": Explanation("lower", "cost of objects joined, bits"),
+    "adapted_rand_error": Explanation("lower", "1 - F1 of the voxel pairs joined"),
+    "adapted_rand_precision": Explanation("higher", "joined pairs that belong together"),
+    "adapted_rand_recall": Explanation("higher", "pairs that belong together and are joined"),
+    "rand_index": Explanation("higher", "pairs judged right; always near 1"),
+    "average_precision": Explanation("higher", "mean over IoU above 0.5 to 0.95"),
+    "average_precision_50": Explanation("higher", "TP / (TP + FP + FN), IoU above 0.5"),
+    "average_precision_75": Explanation("higher", "TP / (TP + FP + FN), IoU above 0.75"),
+    "precision_50": Explanation("higher", "segments that match an object"),
+    "recall_50": Explanation("higher", "objects that match a segment"),
+    "f1_50": Explanation("higher", "harmonic mean of these two"),
+    "panoptic_quality": Explanation("higher", "f1_50 times mean IoU of the matches"),
     "segments": Explanation("", "objects in the result"),
     "objects": Explanation("", "objects in the labels"),
 }
