@@ -112,6 +112,11 @@ class Run:
             )
         return load_recipe(self.folder / "recipe.toml")
 
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is anything to go on from."""
+        return any((self.folder / "checkpoints").glob("[0-9]*/state.json"))
+
     def state(self) -> RunState:
         """Return where the run stands, from its journal."""
         return fold(read_records(self.journal)[0])
@@ -131,11 +136,9 @@ class Run:
         """
         is_run = (self.folder / "run.json").is_file()
         if not is_run and self.folder.exists():
-            others = [
-                p.name
-                for p in self.folder.iterdir()
-                if p.name != "lock" and not p.name.startswith((".segkit-tmp-", "preview"))
-            ]
+            # A start that was killed leaves a lock, and perhaps a recipe beside it.
+            ours = {"lock", "recipe.toml", "preview"} if (self.folder / "lock").exists() else {"preview"}
+            others = {p.name for p in self.folder.iterdir() if not p.name.startswith(".segkit-tmp-")} - ours
             if others:
                 raise OutputExistsError(
                     f"The folder {self.folder} holds something that is not a run ({', '.join(sorted(others)[:3])}). Choose a new folder."
@@ -146,7 +149,9 @@ class Run:
             sweep(self.folder)
             if is_run:
                 differences = self.recipe.differences(recipe)
-                if differences:
+                if differences and not self.has_checkpoint:
+                    is_run = False  # nothing has come of the first recipe: correcting it must not cost a new folder
+                elif differences:
                     raise UsageError(
                         f"The run {self.folder} was started with another recipe, and goes on only with its own: "
                         f"{'; '.join(differences[:5])}{' …' if len(differences) > 5 else ''}. Choose a new folder for the changed recipe."
