@@ -153,5 +153,12 @@ class Relabelled:
             assert part is not None
             table = self.names.of_block(index)
             local = self.store.read(self.layout.place(index, part))
-            np.take(table, local, out=out[part.relative_to(box.start).slices], mode="clip")
+            target = out[part.relative_to(box.start).slices]
+            if np.array_equal(table, np.arange(len(table))):
+                target[...] = local
+                continue
+            for ids, plane in zip(
+                target, local, strict=True
+            ):  # one by one: numpy makes 8 byte indices of all it is given
+                np.take(table, plane, out=ids, mode="clip")
         return out

@@ -148,11 +148,15 @@ def _in_memory(provisional: Provisional, min_size: int, progress: Progress) -> V
     """Cut, stitch and rename in arrays."""
     layout, volume = provisional.layout, provisional.prediction
     count = len(layout.lattice)
-    kept = np.zeros(provisional.shape, np.uint32)
-    for index in range(count):
-        progress(index, 3 * count)
-        seen = layout.seen(index)
-        kept[layout.place(index, seen).slices] = provisional.cut(seen)
+    progress(0, 3 * count)
+    if count == 1:
+        kept = provisional.cut(volume.box)
+    else:
+        kept = np.zeros(provisional.shape, np.uint32)
+        for index in range(count):
+            progress(index, 3 * count)
+            seen = layout.seen(index)
+            kept[layout.place(index, seen).slices] = provisional.cut(seen)
     store, found = Volume(kept), Found()
     _stitch(provisional, store, found, lambda: progress(count + found.blocks, 3 * count))
     relabelled = Relabelled(layout, store, Names.of(found, min_size))
