@@ -113,6 +113,8 @@ def write_volume(
     wanted = _make_plan(volume, block, chunk, pyramid, labels, plan)
     durable.make_dirs(root.absolute())
     with durable.lock(private / "lock", str(root)):
+        durable.sweep(root)
+        durable.sweep(private)
         if overwrite or not (private / "plan.json").exists():
             _clear(root)
             _create(root, volume, wanted)
@@ -193,8 +195,6 @@ def _clear(root: Path) -> None:
     for folder in root.iterdir():
         if folder.name.isdigit():
             durable.remove(folder)
-    durable.sweep(root)
-    durable.sweep(root / ".segkit")
 
 
 def _create(root: Path, volume: Volume, plan: Mapping[str, Any]) -> None:

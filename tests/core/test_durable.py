@@ -167,7 +167,10 @@ def test_a_second_process_is_told_who_holds_the_lock(tmp_path: Path) -> None:
     assert holder.stdin is not None and holder.stdout is not None
     try:
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(BusyError, match=f"the run is in use by process {holder.pid}"), durable.lock(path, "the run"):
+        with (
+            pytest.raises(BusyError, match=f"the run is in use by process {holder.pid}"),
+            durable.lock(path, "the run"),
+        ):
             pass
         holder.kill()
         holder.wait()

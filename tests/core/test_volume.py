@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from segkit import Box, Volume
 from segkit.errors import DataError, UsageError
@@ -48,9 +49,7 @@ def test_what_lies_outside_is_a_reflection(margin: tuple[int, ...], shape: tuple
     seen = volume.read(box)
     known = box & volume.box
     assert known is not None
-    pad = [(0, 0)] + [
-        (a - b, d - c) for a, b, c, d in zip(known.start, box.start, known.stop, box.stop, strict=True)
-    ]
+    pad = [(0, 0)] + [(a - b, d - c) for a, b, c, d in zip(known.start, box.start, known.stop, box.stop, strict=True)]
     np.testing.assert_array_equal(seen, np.pad(ARRAY[(slice(None), *known.slices)], pad, mode="reflect"))
 
 
