@@ -87,7 +87,7 @@ def synthetic_neurons(
     ----------
     shape
         Extent of a sample in voxels (z, y, x); at most 2**26 voxels in all, such as 406 x 406 x 406. Making one takes
-        about 60 bytes of memory a voxel while it lasts.
+        about 70 bytes of memory and 5 microseconds a voxel.
     count
         Number of samples.
     neurites

@@ -48,7 +48,7 @@ class Neuropil:
         if math.prod(self.shape) > MOST_VOXELS:
             raise UsageError(
                 f"A sample of shape {self.shape} has {math.prod(self.shape):,} voxels; at most {MOST_VOXELS:,} are made in one "
-                "piece (about 4 GB of memory meanwhile). Make smaller samples and more of them: 'shape' and 'count'."
+                "piece (about 5 GB of memory meanwhile). Make smaller samples and more of them: 'shape' and 'count'."
             )
         if min(self.shape[1:]) < 8:
             raise UsageError(f"A sample of shape {self.shape} shows no neurites; use at least 8 voxels along y and x.")
@@ -98,7 +98,7 @@ def fill(neurites: Neurites, shape: Triple, voxel_size: Spacing, random: np.rand
         for axis in range(3):
             moved = map_coordinates(grid[axis], between, order=1, mode="nearest")
             points[:, axis] = (places[axis] + 0.5) * size[axis] + 0.4 * neurites.scale * moved
-        _, nearest = tree.query(points)
+        _, nearest = tree.query(points, workers=-1)
         labels[first:stop] = (neurites.owners[nearest] + 1).reshape(stop - first, *shape[1:])
     return labels
 
