@@ -16,7 +16,15 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("component", components(), ids=str)
+# Large networks that one way of wrapping makes: one of them stands for all where time matters.
+SLOW = [component for component in components() if component.plugin.name == "smp"][1:]
+
+
+@pytest.mark.parametrize(
+    "component",
+    [pytest.param(c, marks=pytest.mark.slow) if c in SLOW else c for c in components()],
+    ids=str,
+)
 def test_contract(component: Component) -> None:
     small = SMALL.get(str(component), SMALL.get(component.kind.singular, {}))
     options = {p.name: small[p.name] for p in component.parameters if p.name in small}
