@@ -6,6 +6,7 @@ import logging
 import math
 import re
 import warnings
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from segkit.errors import DataError, SegkitError
 from segkit_formats._axes import Arranged, arrange
 from segkit_formats._planes import Planes
 from segkit_formats._reopening import Reopening
-from segkit_formats._tiff_header import MAGIC, check_tiff
+from segkit_formats._tiff_header import MAGIC, check_tiff, check_tiff_chain
 
 __all__ = ["Tiff"]
 
@@ -50,6 +51,7 @@ class Tiff:
         """Open it, reading metadata only."""
         path = Path(source)
         check_tiff(path)
+        check_tiff_chain(path)
 
         def look() -> Volume:
             with _opened(path) as tif:
@@ -58,6 +60,7 @@ class Tiff:
                         f"{path} holds {len(tif.series)} series; there is no number {self.series} (from 0)."
                     )
                 found = tif.series[self.series]
+                _check_count(tif, found, path)
                 full, unit = _voxel_size(tif)
                 metadata = _georeference(found.keyframe)
                 volumes: list[Volume] = []
@@ -125,6 +128,8 @@ def _open_level(path: str, series: int, level: int) -> Arranged:
         raise
     if isinstance(arranged.array, np.memmap):
         tif.close()
+    else:
+        weakref.finalize(arranged.array, tif.close)
     return arranged
 
 
@@ -186,6 +191,14 @@ class _Tiles:
     def __getitem__(self, key: tuple[slice, ...]) -> Any:
         with self._lock:
             return _guarded(lambda: np.asarray(self._array[key]), str(self._path))
+
+
+def _check_count(tif: Any, series: Any, path: Path) -> None:
+    """Refuse a stack of ImageJ's that has lost slices, which otherwise reads as one of fewer."""
+    claimed = int((tif.imagej_metadata or {}).get("images", 1)) if tif.is_imagej else 1
+    held = math.prod(series.shape) // max(1, math.prod(series.keyframe.shape))
+    if claimed > held:
+        raise DataError(f"{path} claims {claimed} slices and holds {held}. It is incomplete; copy it again.")
 
 
 def _chunks(series: Any, shape: tuple[int, ...]) -> tuple[int, ...] | None:

@@ -14,10 +14,11 @@ from typing import IO
 
 from segkit.errors import DataError
 
-__all__ = ["TiffHeader", "check_tiff"]
+__all__ = ["MAGIC", "TiffHeader", "check_tiff", "check_tiff_chain"]
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MOST_TAGS = 4096
+_DESCRIPTIONS = (270, 50838, 50839)  # where OME and ImageJ write axes and voxel size
 _MOST_TILE_BYTES = 2**28
 _LEAST_LIMIT = 2**26
 _HIGHEST_RATIO = 20_000
@@ -66,6 +67,43 @@ def check_tiff(path: Path, offset: int | None = None) -> TiffHeader:
     return header
 
 
+def check_tiff_chain(path: Path) -> None:
+    """Follow the chain of directories of a TIFF to its end.
+
+    Decoders take a chain that breaks off for a shorter image.
+
+    Raises
+    ------
+    DataError
+        If it leads out of the file or back into itself.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        order, big = _byte_order(_read(file, size, 0, 4))
+        width, word, count_width = (8, "Q", 8) if big else (4, "I", 2)
+        (offset,) = struct.unpack(order + word, _read(file, size, width, width))
+        seen: set[int] = set()
+        while offset:
+            try:
+                if offset in seen:
+                    raise ValueError("its directories lead in a circle")
+                seen.add(offset)
+                (count,) = struct.unpack(order + ("Q" if big else "H"), _read(file, size, offset, count_width))
+                end = offset + count_width + count * (4 + 2 * width)
+                (offset,) = struct.unpack(order + word, _read(file, size, end, width))
+            except ValueError as error:
+                raise DataError(
+                    f"{path} breaks off after {len(seen)} images: {error}. It is damaged or incomplete; copy it again."
+                ) from error
+
+
+def _byte_order(magic: bytes) -> tuple[str, bool]:
+    """Return the byte order, and whether it is a BigTIFF."""
+    if magic not in MAGIC:
+        raise ValueError(f"it begins with {magic!r}")
+    return "<" if magic[:1] == b"I" else ">", magic[2:] in (b"+\0", b"\0+")
+
+
 def _read(file: IO[bytes], size: int, start: int, length: int) -> bytes:
     if start < 0 or length < 0 or start + length > size:
         raise ValueError(f"it ends at byte {size}, before byte {start + length} where its directory reaches")
@@ -75,10 +113,7 @@ def _read(file: IO[bytes], size: int, start: int, length: int) -> bytes:
 
 def _directory(file: IO[bytes], size: int, offset: int | None) -> tuple[dict[int, tuple[int, tuple[int, ...]]], int]:
     """Return count and first values of each tag that holds whole numbers, and where the next directory begins."""
-    magic = _read(file, size, 0, 4)
-    if magic not in MAGIC:
-        raise ValueError(f"it begins with {magic!r}")
-    order, big = "<" if magic[:1] == b"I" else ">", magic[2:] in (b"+\0", b"\0+")
+    order, big = _byte_order(_read(file, size, 0, 4))
     if offset is None:
         start = 8 if big else 4
         (offset,) = struct.unpack(order + ("Q" if big else "I"), _read(file, size, start, 8 if big else 4))
@@ -96,9 +131,9 @@ def _directory(file: IO[bytes], size: int, offset: int | None) -> tuple[dict[int
         place = first + i * entry + 4 + width
         if length > width:
             (place,) = struct.unpack(order + ("Q" if big else "I"), raw[4 + width :])
+        if (kind in _CODES or tag in _DESCRIPTIONS) and place + length > size:
+            raise ValueError(f"tag {tag} claims {values} values, beyond its end at byte {size}")
         if kind in _CODES:
-            if place + length > size:
-                raise ValueError(f"tag {tag} claims {values} values, beyond its end at byte {size}")
             few = min(values, 16)
             found = struct.unpack(f"{order}{few}{_CODES[kind]}", _read(file, size, place, few * _SIZES[kind]))
             tags[tag] = (values, found)

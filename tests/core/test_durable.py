@@ -93,9 +93,10 @@ def test_files_can_be_read_by_others(tmp_path: Path) -> None:
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), durable.publish_dir(tmp_path / "out") as folder:
-        (folder / "a").write_text("a")
-        raise RuntimeError("stopped")
+    publishing = durable.publish_dir(tmp_path / "out")
+    (publishing.__enter__() / "a").write_text("a")
+    with pytest.raises(RuntimeError):
+        publishing.__exit__(RuntimeError, RuntimeError("stopped"), None)
     assert not list(tmp_path.iterdir())
     for text in ("one", "two"):
         with durable.publish_dir(tmp_path / "out") as folder:
@@ -164,7 +165,8 @@ def test_a_second_process_is_told_who_holds_the_lock(tmp_path: Path) -> None:
     holder = subprocess.Popen(
         [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    assert holder.stdin is not None and holder.stdout is not None
+    assert holder.stdin is not None
+    assert holder.stdout is not None
     try:
         assert holder.stdout.readline() == "held\n"
         with (
