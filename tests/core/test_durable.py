@@ -93,10 +93,13 @@ def test_files_can_be_read_by_others(tmp_path: Path) -> None:
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    publishing = durable.publish_dir(tmp_path / "out")
-    (publishing.__enter__() / "a").write_text("a")
+    def publish_half() -> None:
+        with durable.publish_dir(tmp_path / "out") as folder:
+            (folder / "a").write_text("a")
+            raise RuntimeError("stopped")
+
     with pytest.raises(RuntimeError):
-        publishing.__exit__(RuntimeError, RuntimeError("stopped"), None)
+        publish_half()
     assert not list(tmp_path.iterdir())
     for text in ("one", "two"):
         with durable.publish_dir(tmp_path / "out") as folder:
