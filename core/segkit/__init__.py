@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from segkit.registry import register as register
     from segkit.registry import unregister as unregister
     from segkit.segmentation import segment as segment
-    from segkit.tasks import Sample as Sample
+    from segkit.contracts import Sample as Sample
     from segkit.tracing import Trace as Trace
     from segkit.tracing import read_swc as read_swc
     from segkit.tracing import trace as trace
@@ -42,7 +42,7 @@ _HOME = {
     "Location": "parameters",
     "Model": "model",
     "Recipe": "recipe",
-    "Sample": "tasks",
+    "Sample": "contracts",
     "Trace": "tracing",
     "Unit": "parameters",
     "Volume": "volume",

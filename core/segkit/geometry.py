@@ -155,7 +155,9 @@ class Lattice:
 
     def __post_init__(self) -> None:
         if min(self.block_shape) < 1:
-            raise UsageError(f"A block of shape {self.block_shape} holds nothing; use at least 1 voxel along each axis.")
+            raise UsageError(
+                f"A block of shape {self.block_shape} holds nothing; use at least 1 voxel along each axis."
+            )
 
     @property
     def counts(self) -> Triple:
@@ -193,9 +195,7 @@ class Lattice:
         if inside is None:
             return
         local = inside.relative_to(self.extent.start)
-        ranges = [
-            range(a // b, -(-e // b)) for a, e, b in zip(local.start, local.stop, self.block_shape, strict=True)
-        ]
+        ranges = [range(a // b, -(-e // b)) for a, e, b in zip(local.start, local.stop, self.block_shape, strict=True)]
         for z in ranges[0]:
             for y in ranges[1]:
                 for x in ranges[2]:

@@ -53,12 +53,12 @@ def segkit_initializers() -> Factories:  # type: ignore[empty-body]
 
 @hookspec
 def segkit_tasks() -> Factories:  # type: ignore[empty-body]
-    """Tasks: ``factory(*, …) -> segkit.tasks.Task``, which says what is learnt from labels."""
+    """Tasks: ``factory(*, …) -> segkit.contracts.Task``, which says what is learnt from labels."""
 
 
 @hookspec
 def segkit_segmenters() -> Factories:  # type: ignore[empty-body]
-    """Segmenters: ``factory(*, …) -> segkit.tasks.Segmenter``, which cuts a prediction into objects."""
+    """Segmenters: ``factory(*, …) -> segkit.contracts.Segmenter``, which cuts a prediction into objects."""
 
 
 @hookspec
@@ -72,7 +72,7 @@ def segkit_tracers() -> Factories:  # type: ignore[empty-body]
 
 @hookspec
 def segkit_augmentations() -> Factories:  # type: ignore[empty-body]
-    """Augmentations: ``factory(*, …) -> augment(patch, rng)``, which returns a changed `segkit.tasks.Patch`.
+    """Augmentations: ``factory(*, …) -> augment(patch, rng)``, which returns a changed `segkit.contracts.Patch`.
 
     ``rng`` is the only source of randomness. The shape of a patch stays as it is.
     """

@@ -95,7 +95,9 @@ def _open_source(source: str, format: str | None) -> Volume:
     # The file part of "file.h5:dataset" decides whether the file or the format is what is missing.
     path = Path(source)
     if "://" not in source and not path.exists() and not Path(source.rpartition(":")[0] or source).exists():
-        raise DataError(f"There is no file or folder {source}. Check the spelling (relative paths start from {Path.cwd()}).")
+        raise DataError(
+            f"There is no file or folder {source}. Check the spelling (relative paths start from {Path.cwd()})."
+        )
     detail = f" {'; '.join(failures)}." if failures else ""
     raise UnknownNameError(
         f"No installed format can open {source}.{detail} Installed: {', '.join(formats)}. Convert it to TIFF or OME-Zarr, or "

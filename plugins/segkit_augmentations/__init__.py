@@ -12,7 +12,7 @@ import segkit
 if TYPE_CHECKING:
     import numpy as np
 
-    from segkit.tasks import Patch
+    from segkit.contracts import Patch
 
     Augmentation = Callable[[Patch, np.random.Generator], Patch]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from segkit.tasks import Array, Patch
+from segkit.contracts import Array, Patch
 
 __all__ = ["Blur", "Intensity"]
 

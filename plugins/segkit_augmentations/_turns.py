@@ -8,7 +8,7 @@ from itertools import permutations, product
 
 import numpy as np
 
-from segkit.tasks import Array, Patch
+from segkit.contracts import Array, Patch
 
 __all__ = ["Flips", "Turns"]
 

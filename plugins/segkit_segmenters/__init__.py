@@ -10,7 +10,7 @@ import segkit
 
 if TYPE_CHECKING:
     from segkit.hookspecs import Factories
-    from segkit.tasks import Segmenter
+    from segkit.contracts import Segmenter
 
 
 def components(

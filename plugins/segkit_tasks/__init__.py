@@ -10,7 +10,7 @@ import segkit
 
 if TYPE_CHECKING:
     from segkit.hookspecs import Factories
-    from segkit.tasks import Task
+    from segkit.contracts import Task
 
 Id = Annotated[int, Ge(0)]
 Threshold = Annotated[float, Ge(0), Le(1)]

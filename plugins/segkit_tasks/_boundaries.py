@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import binary_dilation, generate_binary_structure
 
 from segkit.metrics import OverlapMetrics
-from segkit.tasks import Patch
+from segkit.contracts import Patch
 from segkit_tasks._dense import Dense, ids_of
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segkit.errors import DataError
-from segkit.tasks import Batch, Loss, Patch, call_network
+from segkit.contracts import Batch, Loss, Patch, call_network
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

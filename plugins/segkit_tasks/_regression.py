@@ -8,7 +8,7 @@ import numpy as np
 
 from segkit.errors import DataError
 from segkit.metrics import RegressionMetrics
-from segkit.tasks import Patch
+from segkit.contracts import Patch
 from segkit_tasks._dense import Dense
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 
 from segkit.errors import DataError, UsageError
 from segkit.metrics import OverlapMetrics
-from segkit.tasks import Patch
+from segkit.contracts import Patch
 from segkit_tasks._dense import Dense, ids_of
 
 if TYPE_CHECKING:

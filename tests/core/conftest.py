@@ -80,7 +80,7 @@ class Counts:
 
 def tiny_task():
     """Foreground or not."""
-    from segkit.tasks import call_network
+    from segkit.contracts import call_network
 
     return SimpleNamespace(
         out_channels=1,

@@ -7,7 +7,7 @@ import pytest
 
 from segkit.errors import UsageError
 from segkit.metrics import OverlapMetrics, RegressionMetrics, ThresholdCurve
-from segkit.tasks import Metrics
+from segkit.contracts import Metrics
 
 SHAPE = (3, 4, 5)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import segkit
 import segkit_augmentations as augmentations
 from segkit.errors import UsageError
-from segkit.tasks import Patch
+from segkit.contracts import Patch
 from segkit_augmentations._turns import turns_of
 
 ALL = {

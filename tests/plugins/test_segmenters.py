@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from segkit import Volume, segment
 from segkit.errors import DataError
-from segkit.tasks import Segmenter
+from segkit.contracts import Segmenter
 from segkit_segmenters import components, watershed
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from segkit.errors import DataError, UsageError
 from segkit.registry import registries
-from segkit.tasks import Batch, Patch, Task, call_network
+from segkit.contracts import Batch, Patch, Task, call_network
 from segkit.testing import check_task
 
 TASKS = registries["tasks"]

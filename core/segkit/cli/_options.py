@@ -29,7 +29,14 @@ def progress_bar(what: str, unit: str = "blocks") -> Iterator[Progress]:
     Where stderr is not a terminal, a line now and then replaces the bar, so that logs stay readable.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bars, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress as Bars,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
     from time import monotonic
 
     console = Console(stderr=True)

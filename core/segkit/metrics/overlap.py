@@ -38,7 +38,7 @@ def overlap_scores(
 
 
 class OverlapMetrics:
-    """Overlap scores of each channel or class, and their means; implements `segkit.tasks.Metrics`.
+    """Overlap scores of each channel or class, and their means; implements `segkit.contracts.Metrics`.
 
     Parameters
     ----------

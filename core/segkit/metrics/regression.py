@@ -15,7 +15,7 @@ Array = np.ndarray[Any, Any]
 
 
 class RegressionMetrics:
-    """Errors over all known voxels and channels of a data set; implements `segkit.tasks.Metrics`.
+    """Errors over all known voxels and channels of a data set; implements `segkit.contracts.Metrics`.
 
     Parameters
     ----------

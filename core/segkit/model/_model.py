@@ -15,7 +15,7 @@ from segkit.model._predicted import PredictedArray, prediction_lattice
 from segkit.opening import open_volume
 from segkit.recipe import Selection
 from segkit.registry import registries
-from segkit.tasks import Normalization, Task
+from segkit.contracts import Normalization, Task
 from segkit.volume import Spacing, Volume
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segkit.geometry import Box, Lattice, Triple
-from segkit.tasks import Normalization, call_network
+from segkit.contracts import Normalization, call_network
 from segkit.volume import Volume
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import numpy as np
 
 from segkit.geometry import Box, Lattice, Triple
 from segkit.sampling._index import LabelIndex
-from segkit.tasks import Sample
+from segkit.contracts import Sample
 
 __all__ = ["validation_boxes"]
 

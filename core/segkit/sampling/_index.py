@@ -15,7 +15,7 @@ import numpy as np
 
 from segkit.errors import DataError
 from segkit.geometry import Box, Lattice, Triple
-from segkit.tasks import Sample
+from segkit.contracts import Sample
 
 __all__ = ["LabelIndex", "read_known"]
 
@@ -79,7 +79,7 @@ class LabelIndex:
         samples
             What is trained on.
         foreground
-            The task's `segkit.tasks.Task.foreground`.
+            The task's `segkit.contracts.Task.foreground`.
         workers
             Threads that read.
 

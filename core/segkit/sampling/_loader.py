@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from segkit.sampling._sampler import Example
-from segkit.tasks import Batch
+from segkit.contracts import Batch
 
 __all__ = ["load_batches", "stack"]
 

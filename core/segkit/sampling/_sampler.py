@@ -13,7 +13,7 @@ from segkit.errors import UsageError
 from segkit.geometry import Box, Triple
 from segkit.sampling._index import LabelIndex, read_known
 from segkit.sampling._statistics import non_finite_error
-from segkit.tasks import Normalization, Patch, Sample, Task
+from segkit.contracts import Normalization, Patch, Sample, Task
 
 __all__ = ["Sampler", "Example"]
 

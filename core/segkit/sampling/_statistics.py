@@ -10,7 +10,7 @@ import numpy as np
 from segkit.addressing import rng
 from segkit.errors import DataError
 from segkit.geometry import Box
-from segkit.tasks import Normalization, Sample
+from segkit.contracts import Normalization, Sample
 
 __all__ = ["estimate_normalization", "non_finite_error"]
 

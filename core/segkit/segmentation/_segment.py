@@ -23,7 +23,7 @@ from segkit.segmentation._cutting import Provisional
 from segkit.segmentation._layout import Layout, whole_chunks
 from segkit.segmentation._merging import Found, Names, Relabelled
 from segkit.segmentation._seams import contents, overlapping, touching
-from segkit.tasks import Segmenter
+from segkit.contracts import Segmenter
 from segkit.volume import Volume
 from segkit.writing import write_volume
 

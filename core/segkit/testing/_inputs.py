@@ -13,7 +13,7 @@ import numpy as np
 from segkit.errors import SegkitError
 from segkit.geometry import Box
 from segkit.registry import Component
-from segkit.tasks import Patch, Sample
+from segkit.contracts import Patch, Sample
 from segkit.testing._conformance import Subject, as_component, keeps_global_randomness, require
 from segkit.testing._error import ConformanceError
 from segkit.volume import Volume
@@ -126,7 +126,7 @@ def _patches() -> list[Patch]:
 
 
 def _check_patch(component: Component, before: Patch, after: Any) -> None:
-    require(isinstance(after, Patch), component, f"it returns {type(after).__name__}, not a segkit.tasks.Patch.")
+    require(isinstance(after, Patch), component, f"it returns {type(after).__name__}, not a segkit.contracts.Patch.")
     for what in ("raw", "labels", "mask"):
         old, new = getattr(before, what), getattr(after, what)
         where = f"for {before.origin}, the {what}"

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from segkit.registry import Component
-from segkit.tasks import call_network
+from segkit.contracts import call_network
 from segkit.testing._conformance import Subject, as_component, require
 
 __all__ = ["check_architecture", "check_initializer"]

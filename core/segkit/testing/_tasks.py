@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from segkit.registry import Component
-from segkit.tasks import Batch, Patch, Task
+from segkit.contracts import Batch, Patch, Task
 from segkit.testing._conformance import Subject, as_component, keeps_global_randomness, require
 from segkit.testing._error import ConformanceError
 

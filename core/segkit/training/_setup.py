@@ -15,7 +15,7 @@ from segkit.geometry import Box
 from segkit.model import Model
 from segkit.recipe import Recipe
 from segkit.sampling import LabelIndex, Sampler, check_patch_shape, estimate_normalization, validation_boxes
-from segkit.tasks import Loss, Sample, Task
+from segkit.contracts import Loss, Sample, Task
 from segkit.training._events import Preparing
 from segkit.training._optimization import build_optimizer
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from segkit.addressing import address
 from segkit.errors import DivergedError
-from segkit.tasks import Batch
+from segkit.contracts import Batch
 from segkit.training._distributed import World
 from segkit.training._setup import Setup
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from segkit.sampling import load_batches
-from segkit.tasks import call_network
+from segkit.contracts import call_network
 from segkit.training._distributed import World
 from segkit.training._setup import Setup
 from segkit.training._step import autocast, to_device
