@@ -19,14 +19,14 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from segkit import durable
-from segkit._ome import LevelEntry, Multiscale, make_multiscale, read_multiscale
+from segkit._ome import NANOMETRES, LevelEntry, Multiscale, make_multiscale, read_multiscale
 from segkit._pyramid import level_factors, level_shape
 from segkit._zarr_metadata import AXES_OF_RANK, TYPES, Node, check_plausible, read_json, read_node
 from segkit.errors import DataError, UsageError
 from segkit.geometry import Box, Lattice, Triple
 from segkit.volume import Axes, Spacing, Volume
 
-__all__ = ["Blocks", "create_zarr", "open_zarr", "set_complete"]
+__all__ = ["NANOMETRES", "Blocks", "create_zarr", "open_zarr", "set_complete"]
 
 _CACHE_BYTES = 256 * 2**20
 

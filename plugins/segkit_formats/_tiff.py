@@ -16,8 +16,8 @@ from typing import Any, Literal
 import numpy as np
 
 from segkit import Volume
-from segkit._ome import NANOMETRES
 from segkit.errors import DataError, SegkitError
+from segkit.store import NANOMETRES
 from segkit_formats._axes import Arranged, arrange
 from segkit_formats._planes import Planes
 from segkit_formats._reopening import Reopening
