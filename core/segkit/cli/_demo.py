@@ -125,7 +125,7 @@ def _write_page(
     write_page(
         target / "index.html",
         "segkit demo: neurons in a fly's brain",
-        "A U-Net learnt the boundaries between neurons on slices 0 to 87 of this FIB-SEM crop (FIB-25, FlyEM/Janelia, CC BY) and was "
+        "A U-Net learnt the boundaries between neurons on slices 0 to 87 of this FIB-SEM crop (FIB-25, FlyEM/Janelia) and was "
         "then used on slices 96 to 127, which it never saw. Everything below is computed from what lies beside this page.",
         [
             Section("A slice that was not trained on", picture=draw_slices(panels, image)),

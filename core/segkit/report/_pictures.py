@@ -90,11 +90,12 @@ def draw_traces(traces: Sequence[Trace], *, largest: int = 200) -> bytes:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
     from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
-    figure = Figure(figsize=(8, 6.4), dpi=110)
+    figure = Figure(figsize=(9, 5.6), dpi=110)
     FigureCanvasAgg(figure)
-    axes: Any = figure.add_axes((0.0, 0.02, 1.0, 0.96), projection="3d")
+    axes: Any = figure.add_axes((0.0, 0.0, 1.0, 0.95), projection="3d")
     drawn = [t for t in sorted(traces, key=lambda t: t.cable_length, reverse=True)[:largest] if len(t.edges)]
     for trace in drawn:
         ends = trace.nodes[:, ::-1][trace.edges]
@@ -107,8 +108,8 @@ def draw_traces(traces: Sequence[Trace], *, largest: int = 200) -> bytes:
         for name, axis in (("x", 2), ("y", 1), ("z", 0)):
             getattr(axes, f"set_{name}lim")(nodes[:, axis].min(), nodes[:, axis].max() + 1e-9)
             getattr(axes, f"set_{name}label")(f"{name} ({unit})")
-        axes.set_box_aspect(np.ptp(nodes[:, ::-1], axis=0) + 1)
-    axes.set_title(
-        f"{len(traces)} traces" + (f", the longest {len(drawn)}" if len(drawn) < len(traces) else ""), fontsize=11
-    )
+            getattr(axes, f"{name}axis").set_major_locator(MaxNLocator(4))
+        axes.set_box_aspect(np.ptp(nodes[:, ::-1], axis=0) + 1, zoom=1.35)
+    shown = f", the longest {len(drawn)} of them drawn" if len(drawn) < len(traces) else ""
+    figure.text(0.5, 0.96, f"{len(traces)} traces{shown}", ha="center", fontsize=11)
     return _png(figure)
