@@ -7,8 +7,8 @@ import pytest
 from scipy import ndimage
 
 from segkit import Volume, segment
-from segkit.errors import DataError
 from segkit.contracts import Segmenter
+from segkit.errors import DataError
 from segkit_segmenters import components, watershed
 
 
@@ -98,7 +98,7 @@ def test_a_wavy_tube_stays_one_object() -> None:
 def test_anisotropic_voxels() -> None:
     voxel_size = (4.0, 1.0, 1.0)
     truth = balls((12, 40, 40), [(20, 15, 14), (20, 24, 27)], [9, 9], voxel_size)
-    found = watershed()((truth > 0)[None].astype(np.float32), voxel_size)
+    found = watershed(neck=0.7)((truth > 0)[None].astype(np.float32), voxel_size)
     assert found.max() == 2
     assert agreement(found, truth) > 0.95
 

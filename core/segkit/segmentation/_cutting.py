@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from segkit.contracts import Segmenter
 from segkit.errors import PluginError
 from segkit.geometry import Box
 from segkit.segmentation._layout import Layout
-from segkit.contracts import Segmenter
 from segkit.volume import Volume
 
 __all__ = ["Provisional", "box_of"]

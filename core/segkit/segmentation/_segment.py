@@ -13,8 +13,8 @@ from typing import Any, cast
 import numpy as np
 
 from segkit import durable
-from segkit._block_choice import choose_blocks
 from segkit._choice import choose, written_at
+from segkit.contracts import Segmenter
 from segkit.errors import DataError, UsageError
 from segkit.geometry import Triple
 from segkit.opening import open_volume
@@ -23,7 +23,7 @@ from segkit.segmentation._cutting import Provisional
 from segkit.segmentation._layout import Layout, whole_chunks
 from segkit.segmentation._merging import Found, Names, Relabelled
 from segkit.segmentation._seams import contents, overlapping, touching
-from segkit.contracts import Segmenter
+from segkit.store import choose_blocks
 from segkit.volume import Volume
 from segkit.writing import write_volume
 
