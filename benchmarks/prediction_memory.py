@@ -18,8 +18,8 @@ from time import monotonic
 import numpy as np
 
 import segkit
-from segkit.recipe import Selection
 from segkit.contracts import Normalization
+from segkit.recipe import Selection
 
 
 class Waves:
@@ -59,7 +59,10 @@ def main() -> None:
             segkit.write_volume(segkit.Volume.from_array(Waves(edge)), image, pyramid=1)
             peak, seconds = peak_of("predict", Path(folder) / "model", image, target)
             peaks.append(peak)
-            print(f"{edge**3 / 2**20:8.0f} MiB image: peak {peak:7.0f} MiB, {edge**3 / seconds / 1e6:6.2f} Mvoxel/s", flush=True)
+            print(
+                f"{edge**3 / 2**20:8.0f} MiB image: peak {peak:7.0f} MiB, {edge**3 / seconds / 1e6:6.2f} Mvoxel/s",
+                flush=True,
+            )
     print(f"ratio of the peaks: {peaks[-1] / peaks[0]:.3f}")
 
 

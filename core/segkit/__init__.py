@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from segkit.contracts import Sample as Sample
     from segkit.evaluation import evaluate as evaluate
     from segkit.geometry import Box as Box
     from segkit.hookspecs import hookimpl as hookimpl
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from segkit.registry import register as register
     from segkit.registry import unregister as unregister
     from segkit.segmentation import segment as segment
-    from segkit.contracts import Sample as Sample
     from segkit.tracing import Trace as Trace
     from segkit.tracing import read_swc as read_swc
     from segkit.tracing import trace as trace
@@ -74,7 +74,7 @@ _REGISTRIES = (
     "tracers",
 )
 
-__all__ = [*_HOME, *_REGISTRIES]  # noqa: PLE0604
+__all__ = [*_HOME, *_REGISTRIES]
 
 
 def __getattr__(name: str) -> Any:

@@ -17,7 +17,6 @@ from typing import Any, Literal
 import numpy as np
 
 from segkit._alignment import align
-from segkit._block_choice import choose_blocks
 from segkit.errors import DataError, UsageError
 from segkit.geometry import Box, Lattice, Triple
 from segkit.metrics.contingency import Contingency
@@ -27,6 +26,7 @@ from segkit.metrics.summary import class_scores, object_scores
 from segkit.metrics.thresholds import ThresholdCurve
 from segkit.opening import open_volume
 from segkit.progress import Progress, silent
+from segkit.store import choose_blocks
 from segkit.volume import Volume
 
 __all__ = ["Evaluation", "evaluate"]

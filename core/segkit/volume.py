@@ -73,7 +73,7 @@ class Volume:
     offset
         Position of the centre of voxel (0, 0, 0) in `unit`, ``(z, y, x)``.
     unit
-        ``"nm"``, or ``"voxel"`` where the size of a voxel is not known; it is then 1.
+        ``"nm"``, or ``"voxel"`` where the size of a voxel is not known; `voxel_size` then gives proportions only.
     chunks
         Shape in which the backing store keeps the voxels, one number for each axis; None where reading is equally
         cheap everywhere.
@@ -153,13 +153,14 @@ class Volume:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of one voxel, in the byte order of this machine."""
-        dtype: Any = self.array.dtype
-        return np.dtype[Any](getattr(dtype, "numpy_dtype", dtype)).newbyteorder("=")
+        own: Any = self.array.dtype
+        dtype: np.dtype[Any] = np.dtype(getattr(own, "numpy_dtype", own))
+        return dtype.newbyteorder("=")
 
     @property
     def spatial_shape(self) -> Triple:
         """Extent in voxels, ``(z, y, x)``."""
-        return cast(Triple, self.shape[-3:])
+        return cast("Triple", self.shape[-3:])
 
     @property
     def channels(self) -> int:
@@ -274,7 +275,7 @@ class Volume:
         lead = (self.channels,) if self.axes == "czyx" else ()
         window = _Window(self.array, (0,) * len(lead) + box.start, lead + box.shape)
         moved = [o + s * v for o, s, v in zip(self.offset, box.start, self.voxel_size, strict=True)]
-        return replace(self, array=window, offset=cast(Spacing, tuple(moved)), levels=())
+        return replace(self, array=window, offset=cast("Spacing", tuple(moved)), levels=())
 
     def with_array(
         self, array: ArrayLike, axes: Axes, *, chunks: Sequence[int] | None = None, **changes: Any

@@ -24,12 +24,10 @@ from typing import Any, cast
 import numpy as np
 
 from segkit import durable
-from segkit._block_choice import choose_blocks
-from segkit._pyramid import level_factors, reduce_block
 from segkit.errors import DataError, IncompleteError, OutputExistsError, StorageError, UsageError
 from segkit.geometry import Box, Triple
 from segkit.progress import Progress, silent
-from segkit.store import Blocks, create_zarr, open_zarr, set_complete
+from segkit.store import Blocks, choose_blocks, create_zarr, level_factors, open_zarr, reduce_block, set_complete
 from segkit.volume import Volume
 
 __all__ = ["write_volume"]

@@ -9,8 +9,8 @@ from annotated_types import Ge, Gt, Le
 import segkit
 
 if TYPE_CHECKING:
-    from segkit.hookspecs import Factories
     from segkit.contracts import Task
+    from segkit.hookspecs import Factories
 
 Id = Annotated[int, Ge(0)]
 Threshold = Annotated[float, Ge(0), Le(1)]

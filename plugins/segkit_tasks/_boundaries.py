@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from scipy.ndimage import binary_dilation, generate_binary_structure
 
-from segkit.metrics import OverlapMetrics
 from segkit.contracts import Patch
+from segkit.metrics import OverlapMetrics
 from segkit_tasks._dense import Dense, ids_of
 
 if TYPE_CHECKING:

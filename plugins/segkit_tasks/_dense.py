@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segkit.errors import DataError
 from segkit.contracts import Batch, Loss, Patch, call_network
+from segkit.errors import DataError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from segkit.contracts import Patch
 from segkit.errors import DataError
 from segkit.metrics import RegressionMetrics
-from segkit.contracts import Patch
 from segkit_tasks._dense import Dense
 
 if TYPE_CHECKING:

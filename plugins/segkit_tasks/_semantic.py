@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from segkit.contracts import Patch
 from segkit.errors import DataError, UsageError
 from segkit.metrics import OverlapMetrics
-from segkit.contracts import Patch
 from segkit_tasks._dense import Dense, ids_of
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from segkit.contracts import Metrics
 from segkit.errors import UsageError
 from segkit.metrics import OverlapMetrics, RegressionMetrics, ThresholdCurve
-from segkit.contracts import Metrics
 
 SHAPE = (3, 4, 5)
 

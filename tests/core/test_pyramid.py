@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segkit import Volume
-from segkit._block_choice import choose_blocks
-from segkit._pyramid import level_factors, level_shape, shrink
+from segkit.store import choose_blocks
+from segkit.store._pyramid import level_factors, level_shape, shrink
 
 
 @settings(deadline=None)

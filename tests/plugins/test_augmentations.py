@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 import segkit
 import segkit_augmentations as augmentations
-from segkit.errors import UsageError
 from segkit.contracts import Patch
+from segkit.errors import UsageError
 from segkit_augmentations._turns import turns_of
 
 ALL = {

@@ -7,8 +7,8 @@ import torch
 
 import segkit
 import segkit_smp
-from segkit.errors import DataError, PluginError, StorageError, UnknownNameError, UsageError
 from segkit.contracts import call_network
+from segkit.errors import DataError, PluginError, StorageError, UnknownNameError, UsageError
 
 NAMES = [f"smp_{kind.lower()}" for kind in segkit_smp.KINDS]
 

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from segkit.contracts import Batch, Patch, Task, call_network
 from segkit.errors import DataError, UsageError
 from segkit.registry import registries
-from segkit.contracts import Batch, Patch, Task, call_network
 from segkit.testing import check_task
 
 TASKS = registries["tasks"]

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 import segkit
-from segkit.errors import UsageError
 from segkit.contracts import call_network
+from segkit.errors import UsageError
 from segkit_unet import attention_resunet, attention_unet, unet
 from segkit_unet._attention import AttentionGate
 from segkit_unet._blocks import Layers

@@ -73,7 +73,7 @@ def plugins_command(verbose: bool, as_json: bool) -> None:
     \b
     SEGKIT_PLUGINS=unet,losses   load only these
     SEGKIT_STRICT_PLUGINS=1      fail at the first plugin that does
-    """  # noqa: D301
+    """
     import warnings
 
     from segkit.errors import PluginWarning

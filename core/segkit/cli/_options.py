@@ -28,16 +28,19 @@ def progress_bar(what: str, unit: str = "blocks") -> Iterator[Progress]:
 
     Where stderr is not a terminal, a line now and then replaces the bar, so that logs stay readable.
     """
+    from time import monotonic
+
     from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
-        Progress as Bars,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
-    from time import monotonic
+    from rich.progress import (
+        Progress as Bars,
+    )
 
     console = Console(stderr=True)
     columns = (

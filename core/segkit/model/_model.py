@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from segkit.contracts import Normalization, Task
 from segkit.errors import DataError, SegkitWarning
 from segkit.geometry import Triple
 from segkit.model._package import locate_package, read_package, write_package
@@ -15,7 +16,6 @@ from segkit.model._predicted import PredictedArray, prediction_lattice
 from segkit.opening import open_volume
 from segkit.recipe import Selection
 from segkit.registry import registries
-from segkit.contracts import Normalization, Task
 from segkit.volume import Spacing, Volume
 
 if TYPE_CHECKING:

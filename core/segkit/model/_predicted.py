@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segkit.geometry import Box, Lattice, Triple
 from segkit.contracts import Normalization, call_network
+from segkit.geometry import Box, Lattice, Triple
 from segkit.volume import Volume
 
 if TYPE_CHECKING:

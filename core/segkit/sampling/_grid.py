@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from segkit.contracts import Sample
 from segkit.geometry import Box, Lattice, Triple
 from segkit.sampling._index import LabelIndex
-from segkit.contracts import Sample
 
 __all__ = ["validation_boxes"]
 

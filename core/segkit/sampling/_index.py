@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from segkit.contracts import Sample
 from segkit.errors import DataError
 from segkit.geometry import Box, Lattice, Triple
-from segkit.contracts import Sample
 
 __all__ = ["LabelIndex", "read_known"]
 

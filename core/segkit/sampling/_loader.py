@@ -10,8 +10,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from segkit.sampling._sampler import Example
 from segkit.contracts import Batch
+from segkit.sampling._sampler import Example
 
 __all__ = ["load_batches", "stack"]
 

@@ -9,11 +9,11 @@ from typing import Any, Literal
 import numpy as np
 
 from segkit.addressing import rng
+from segkit.contracts import Normalization, Patch, Sample, Task
 from segkit.errors import UsageError
 from segkit.geometry import Box, Triple
 from segkit.sampling._index import LabelIndex, read_known
 from segkit.sampling._statistics import non_finite_error
-from segkit.contracts import Normalization, Patch, Sample, Task
 
 __all__ = ["Sampler", "Example"]
 

@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 
 from segkit.addressing import rng
+from segkit.contracts import Normalization, Sample
 from segkit.errors import DataError
 from segkit.geometry import Box
-from segkit.contracts import Normalization, Sample
 
 __all__ = ["estimate_normalization", "non_finite_error"]
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from segkit.contracts import Patch, Sample
 from segkit.errors import SegkitError
 from segkit.geometry import Box
 from segkit.registry import Component
-from segkit.contracts import Patch, Sample
 from segkit.testing._conformance import Subject, as_component, keeps_global_randomness, require
 from segkit.testing._error import ConformanceError
 from segkit.volume import Volume

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from segkit.registry import Component
 from segkit.contracts import call_network
+from segkit.registry import Component
 from segkit.testing._conformance import Subject, as_component, require
 
 __all__ = ["check_architecture", "check_initializer"]

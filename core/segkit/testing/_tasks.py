@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from segkit.registry import Component
 from segkit.contracts import Batch, Patch, Task
+from segkit.registry import Component
 from segkit.testing._conformance import Subject, as_component, keeps_global_randomness, require
 from segkit.testing._error import ConformanceError
 

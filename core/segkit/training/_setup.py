@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from segkit._choice import written_at
 from segkit.addressing import address
+from segkit.contracts import Loss, Sample, Task
 from segkit.errors import DataError
 from segkit.geometry import Box
 from segkit.model import Model
 from segkit.recipe import Recipe
 from segkit.sampling import LabelIndex, Sampler, check_patch_shape, estimate_normalization, validation_boxes
-from segkit.contracts import Loss, Sample, Task
 from segkit.training._events import Preparing
 from segkit.training._optimization import build_optimizer
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segkit.addressing import address
-from segkit.errors import DivergedError
 from segkit.contracts import Batch
+from segkit.errors import DivergedError
 from segkit.training._distributed import World
 from segkit.training._setup import Setup
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from segkit.sampling import load_batches
 from segkit.contracts import call_network
+from segkit.sampling import load_batches
 from segkit.training._distributed import World
 from segkit.training._setup import Setup
 from segkit.training._step import autocast, to_device
