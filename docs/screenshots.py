@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import napari
-from qtpy.QtWidgets import QApplication
+import napari  # noqa: TID253
+from qtpy.QtWidgets import QApplication  # noqa: TID253
 
 from napari_segkit._panel import Panel
 
 SIZE = (1440, 900)
-TRAINING = {"steps": 400, "validate_every": 25}
+TRAINING = {"steps": 300, "validate_every": 20}
 
 
 def wait(seconds: float, until: Callable[[], bool] = lambda: False) -> None:
@@ -52,7 +52,8 @@ def main(folder: Path) -> None:
         wait(1)
         form = panel.train_page.recipe
         form.pickers["architecture"].set_table({"name": "unet", "width": 8, "depth": 2})
-        form.sections["sampling"].set_values({"patch_shape": (16, 48, 48)})
+        form.sections["sampling"].set_values({"patch_shape": (12, 48, 48), "batch_size": 1})
+        form.sections["optimizer"].set_values({"learning_rate": 5e-3})
         form.sections["training"].set_values(TRAINING)
         picture("dock_before")
 

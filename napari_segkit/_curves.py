@@ -13,7 +13,7 @@ from napari_segkit._run_progress import RunProgress
 __all__ = ["Curves"]
 
 _TRAINING, _VALIDATION, _BEST = "#7a9ccf", "#f2a541", "#ffffff"
-_SMOOTHING = 0.9
+_SMOOTHING = 0.8
 
 
 class Curves(QWidget):  # type: ignore[misc]
@@ -22,18 +22,20 @@ class Curves(QWidget):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.plot = pyqtgraph.PlotWidget(background=None)
-        self.plot.setMinimumHeight(150)
+        self.plot.setFixedHeight(200)
         self.plot.setMenuEnabled(True)
         self.plot.hideButtons()
         self.plot.setLabel("bottom", "step")
         self.plot.setLabel("left", "loss")
+        for side in ("bottom", "left"):
+            self.plot.getAxis(side).enableAutoSIPrefix(False)
         self.plot.showGrid(x=False, y=True, alpha=0.15)
         self.plot.setAccessibleName("loss by step")
         item = self.plot.getPlotItem()
         legend = item.addLegend(offset=(-6, 4), labelTextColor="#d0d0d0", verSpacing=-6)
         legend.setBrush(None)
         faint = pyqtgraph.mkColor(_TRAINING)
-        faint.setAlpha(70)
+        faint.setAlpha(110)
         self.raw = item.plot(pen=pyqtgraph.mkPen(faint, width=1))
         self.training = item.plot(pen=pyqtgraph.mkPen(_TRAINING, width=1.5), name="training")
         self.validation = item.plot(
@@ -81,7 +83,7 @@ def _count(curve: Any) -> int:
 
 def _smooth(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return the exponential mean, as a causal filter of finite length; short and undefined parts stay as they are."""
-    length = min(len(values), 44)  # 0.9 ** 44 is below 1 %
+    length = min(len(values), 21)  # 0.8 ** 21 is below 1 %
     if length < 3 or not np.isfinite(values).all():
         return values
     weights = _SMOOTHING ** np.arange(length)

@@ -79,7 +79,7 @@ class TextEditor(Editor):
         super().__init__(parameter, _NumberLine() if parameter.type is float and not parameter.length else QLineEdit())
         if parameter.length:
             three = parameter.length == 3
-            self.main.setPlaceholderText("z, y, x" if three else "separated by commas")
+            self.main.setPlaceholderText("z, y, x" if three else "a, b, \N{HORIZONTAL ELLIPSIS}")
         self.main.textChanged.connect(lambda _: self.changed.emit())
 
     def value(self) -> Any:

@@ -89,6 +89,7 @@ class JobStrip(QWidget):  # type: ignore[misc]
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(8)
+        self.bar.setStyleSheet("QProgressBar::chunk { background: #1f6feb; }")
         self.bar.setAccessibleName("progress")
         self.line = QLabel()
         self.line.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)

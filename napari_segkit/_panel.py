@@ -70,7 +70,7 @@ class Panel(QWidget):  # type: ignore[misc]
         self.train_page.labels.changed.connect(self.update_controls)
         self.train_page.live.toggled.connect(self._live_toggled)
         self.train_page.channel.valueChanged.connect(self.preview.choose_channel)
-        self.preview.told.connect(self.train_page.preview_text.setText)
+        self.preview.told.connect(self.train_page.tell_preview)
         self.follower.changed.connect(self._run_changed)
         self.job.ticked.connect(self.update_controls)
         self.job.ended.connect(self._job_ended)

@@ -136,7 +136,7 @@ class LivePreview(QObject):  # type: ignore[misc]
         self._run.mkdir(parents=True, exist_ok=True)
         write_request(self._run, self._source, box, self._asked[0])
         if self.layer is not None:
-            self.told.emit("Preview: updating\N{HORIZONTAL ELLIPSIS}")
+            self.told.emit("Live preview, updating\N{HORIZONTAL ELLIPSIS}")
 
     @property
     def layer(self) -> Any:
@@ -158,7 +158,7 @@ class LivePreview(QObject):  # type: ignore[misc]
         text = f"preview of step {record['step']}{took}"
         self._write_on_canvas(text if current else f"{text} (updating\N{HORIZONTAL ELLIPSIS})")
         self.told.emit(
-            f"Preview of step {record['step']}{took}" if current else "Preview: updating\N{HORIZONTAL ELLIPSIS}"
+            f"Live preview, step {record['step']}" if current else "Live preview, updating\N{HORIZONTAL ELLIPSIS}"
         )
         return True
 

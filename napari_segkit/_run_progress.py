@@ -154,12 +154,13 @@ class RunProgress:
             parts.append(eta_text(left, clock))
         return " · ".join(parts)
 
-    def scores(self) -> str:
-        """Return the latest validation in one line, or an empty string before the first."""
+    def scores(self, most: int | None = None) -> str:
+        """Return the latest validation in a sentence, with the first `most` metrics; empty before the first."""
         if not self.validations:
             return ""
         step, (loss, metrics) = next(reversed(self.validations.items()))
-        found = ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in metrics.items())
+        shown = list(metrics.items())[:most]
+        found = ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in shown)
         best = f", best at step {self.best_step}" if self.best_step is not None else ""
         return f"Validation at step {step}: loss {loss:.3g}{', ' + found if found else ''}{best}"
 

@@ -6,7 +6,7 @@ from napari_segkit._layers import LayerData, layers_of
 
 __all__ = ["tiny_neurites"]
 
-SHAPE = (48, 128, 128)
+SHAPE = (40, 112, 112)
 
 
 def tiny_neurites() -> list[LayerData]:
@@ -14,7 +14,7 @@ def tiny_neurites() -> list[LayerData]:
     from segkit.registry import registries
 
     sample = registries["datasets"]["synthetic_neurons"](
-        shape=SHAPE, count=1, neurites=40, voxel_size=(20.0, 10.0, 10.0)
+        shape=SHAPE, count=1, neurites=30, voxel_size=(20.0, 10.0, 10.0)
     )[0]
     layers: list[LayerData] = []
     for volume, name, kind in ((sample.raw, "neurites", "image"), (sample.labels, "neurite labels", "labels")):

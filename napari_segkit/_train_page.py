@@ -56,8 +56,8 @@ class TrainPage(QWidget):  # type: ignore[misc]
         self.channel.setPrefix("channel ")
         self.channel.setToolTip("Channel of the prediction that the live preview shows")
         self.channel.setAccessibleName("preview channel")
+        self.channel.setFixedWidth(116)
         self.channel.hide()
-        self.preview_text = _small()
         self._curves: Any = None
 
         content = QWidget()
@@ -88,9 +88,8 @@ class TrainPage(QWidget):  # type: ignore[misc]
         self._results.setSpacing(4)
         self._results.addWidget(self.scores)
         row = QHBoxLayout()
-        row.addWidget(self.live)
+        row.addWidget(self.live, 1)
         row.addWidget(self.channel)
-        row.addWidget(self.preview_text, 1)
         self._results.addLayout(row)
         self.results.hide()
         layout = QVBoxLayout(self)
@@ -115,7 +114,8 @@ class TrainPage(QWidget):  # type: ignore[misc]
             self._curves = Curves()
             self._results.insertWidget(0, self._curves)
         self._curves.show_run(run)
-        self.scores.setText(run.scores())
+        self.scores.setText(run.scores(3))
+        self.scores.setToolTip(f"<qt>{run.scores()}</qt>")
         self.results.show()
 
     @property
@@ -123,10 +123,17 @@ class TrainPage(QWidget):  # type: ignore[misc]
         """The plot; None before there was anything to draw."""
         return self._curves
 
+    def tell_preview(self, text: str) -> None:
+        """Say what the preview shows, beside its tick."""
+        self.live.setText(text or "Live preview")
+
     def offer_channels(self, count: int) -> None:
         """Let the user choose among the channels of the preview, if there are several."""
+        first = self.channel.isHidden()
         self.channel.setRange(0, max(0, count - 1))
         self.channel.setVisible(count > 1)
+        if first and count == 2:
+            self.channel.setValue(1)  # what is found, or where it ends; the first is nearly everywhere
 
 
 def _small() -> QLabel:

@@ -181,7 +181,8 @@ def test_the_preview_asks_for_the_slice_and_shows_the_answer(panel, viewer, qtbo
     answer(12, asked["request"])
     qtbot.waitUntil(lambda: "live preview" in viewer.layers, timeout=5000)
     layer, raw = viewer.layers["live preview"], viewer.layers["raw"]
-    assert layer.data.max() == 10
+    assert layer.data.max() == 200
+    assert panel.train_page.channel.value() == 1
     assert not layer.editable
     assert tuple(layer.scale) == tuple(raw.scale)
     assert tuple(layer.units) == tuple(raw.units)
@@ -189,8 +190,8 @@ def test_the_preview_asks_for_the_slice_and_shows_the_answer(panel, viewer, qtbo
     np.testing.assert_allclose(layer.translate, np.multiply(raw.scale, asked["start"]))
     assert "preview of step 12" in viewer.canvas.overlays["segkit_preview"].text
     assert "updating" not in viewer.canvas.overlays["segkit_preview"].text
-    panel.train_page.channel.setValue(1)
-    assert layer.data.max() == 200
+    panel.train_page.channel.setValue(0)
+    assert layer.data.max() == 10
     viewer.dims.set_current_step(0, 9)
     qtbot.waitUntil(lambda: json.loads(request_file.read_text())["start"][0] == 9, timeout=5000)
     answer(13, asked["request"])
