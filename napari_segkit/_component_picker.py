@@ -145,10 +145,9 @@ def _model(kind: str, none: str) -> QStandardItemModel:
         infos = plugins()
     for plugin, components in sorted(by_plugin.items()):
         if len(by_plugin) > 1:
-            model.appendRow(_item(plugin, None, enabled=False))
+            model.appendRow(_item(f"from {plugin}", None, enabled=False))
         for component in components:
-            indent = "    " if len(by_plugin) > 1 else ""
-            item = _item(indent + component.name.replace("_", " "), component.qualified)
+            item = _item(component.name.replace("_", " "), component.qualified)
             item.setToolTip(component.summary)
             model.appendRow(item)
     for info in infos:

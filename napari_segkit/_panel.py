@@ -130,6 +130,7 @@ class Panel(QWidget):  # type: ignore[misc]
         def prepared(found: Any, error: Exception | None) -> None:
             if error is None:
                 self.train_page.raw.saved_as(found[0])
+                self.results_page.suggest(tables["task"]["name"])
                 self._launch_training(run, found[1])
             else:
                 self.show_failure(error)
@@ -154,12 +155,14 @@ class Panel(QWidget):  # type: ignore[misc]
     def attach(self, run: Path | None) -> None:
         """Show another run, from its journal; None for the form of a new one."""
         self.banner.hide()
+        self._follow(run)
         if run is not None and (run / "recipe.toml").is_file():
             try:
-                self.train_page.recipe.show_recipe(load_recipe(run / "recipe.toml"))
+                recipe = load_recipe(run / "recipe.toml")
+                self.train_page.recipe.show_recipe(recipe)
+                self.results_page.suggest(recipe.task.name)
             except SegkitError as error:
                 self.banner.show_error(str(error))
-        self._follow(run)
         self.update_controls()
 
     def _follow(self, run: Path | None) -> None:

@@ -13,6 +13,9 @@ from napari_segkit._source_picker import SourcePicker
 
 __all__ = ["ResultsPage"]
 
+# What usually cuts the predictions of a task; whatever is not installed is passed over.
+_SEGMENTER_OF_TASK = {"boundaries": "watershed"}
+
 
 class ResultsPage(QWidget):  # type: ignore[misc]
     """Controls only; the panel decides what they do.
@@ -92,6 +95,10 @@ class ResultsPage(QWidget):  # type: ignore[misc]
             self.buttons.append(button)
             layout.addWidget(button)
         layout.addStretch(1)
+
+    def suggest(self, task: str) -> None:
+        """Choose the segmenter that usually fits the predictions of a task, given by its qualified name."""
+        self.segmenter.choose(_SEGMENTER_OF_TASK.get(task.rpartition(":")[2], "components"))
 
     def refresh(self) -> None:
         """List the layers that exist now."""
