@@ -1,10 +1,10 @@
-"""Built-in tracers: thinning, and TEASAR by two libraries."""
+"""Built-in tracers: thinning, and TEASAR."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge
 
@@ -54,16 +54,20 @@ def skeleton(
 
 def teasar(
     *,
+    engine: Literal["bioimage_cpp", "kimimaro"] = "bioimage_cpp",
     scale: Annotated[float, Ge(0)] = 1.5,
     constant: Annotated[float, Ge(0), segkit.Unit("nm")] | None = None,
     fix_branching: bool = True,
     smoothing: Annotated[int, Ge(0)] = 5,
     spacing: Annotated[float, Ge(0), segkit.Unit("nm")] = 0.0,
 ) -> Tracer:
-    """Trace with TEASAR by kimimaro, with its handling of somata; GPL: an extra to be installed.
+    """Trace with TEASAR: shortest paths from the surface to a root, each claiming what lies around it (Sato 2000).
 
     Parameters
     ----------
+    engine
+        Who computes it: bioimage_cpp, or kimimaro with its handling of somata, which is under the GPL 3 and an extra to
+        be installed (``segkit-sdk[traces-teasar]``).
     scale
         A path claims everything within this times its radius, so that nothing there becomes another branch.
     constant
@@ -78,54 +82,23 @@ def teasar(
 
     Notes
     -----
-    Sato et al. (2000, https://doi.org/10.1109/PCCGA.2000.883951) as in kimimaro (Silversmith et al. 2021,
-    https://doi.org/10.5281/zenodo.5539913). kimimaro is under the GPL 3.
+    Sato et al. (2000, https://doi.org/10.1109/PCCGA.2000.883951); kimimaro as in Silversmith et al. (2021,
+    https://doi.org/10.5281/zenodo.5539913). It measures in nm throughout, so anisotropic voxels do not matter.
     """
-    import kimimaro
+    from segkit_skeletons._teasar import Claim, Teasar, by_bioimage_cpp, by_kimimaro
 
-    from segkit_skeletons._teasar import Claim, Teasar, by_kimimaro
+    if engine == "kimimaro":
+        import kimimaro
 
-    draw = partial(by_kimimaro, kimimaro.skeletonize)
-    return Teasar(draw, Claim(scale, constant, fix_branching), smoothing, spacing)
+        draw = partial(by_kimimaro, kimimaro.skeletonize)
+    else:
+        import bioimage_cpp.skeleton
 
-
-def teasar_cpp(
-    *,
-    scale: Annotated[float, Ge(0)] = 1.5,
-    constant: Annotated[float, Ge(0), segkit.Unit("nm")] | None = None,
-    fix_branching: bool = True,
-    smoothing: Annotated[int, Ge(0)] = 5,
-    spacing: Annotated[float, Ge(0), segkit.Unit("nm")] = 0.0,
-) -> Tracer:
-    """Trace with TEASAR by bioimage_cpp: fast, and under a permissive licence.
-
-    Parameters
-    ----------
-    scale
-        A path claims everything within this times its radius, so that nothing there becomes another branch.
-    constant
-        A path claims this more; voxels where the volume has no unit. None takes ten voxels, at their longest edge.
-    fix_branching
-        Whether branches leave their stem at the nearest point, which costs more time.
-    smoothing
-        Rounds in which each node between branches moves towards the middle of its neighbours: the path along voxels is
-        jagged, which makes the cable longer. 0 for none.
-    spacing
-        Distance between nodes that are kept along a branch; 0 keeps all. Voxels where the volume has no unit.
-
-    Notes
-    -----
-    Sato et al. (2000, https://doi.org/10.1109/PCCGA.2000.883951); without special handling of somata.
-    """
-    import bioimage_cpp.skeleton
-
-    from segkit_skeletons._teasar import Claim, Teasar, by_bioimage_cpp
-
-    draw = partial(by_bioimage_cpp, bioimage_cpp.skeleton.teasar)
+        draw = partial(by_bioimage_cpp, bioimage_cpp.skeleton.teasar)
     return Teasar(draw, Claim(scale, constant, fix_branching), smoothing, spacing)
 
 
 @segkit.hookimpl
 def segkit_tracers() -> Factories:
     """Offer the built-in tracers."""
-    return {"skeleton": skeleton, "teasar": teasar, "teasar_cpp": teasar_cpp}
+    return {"skeleton": skeleton, "teasar": teasar}

@@ -38,7 +38,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Teasar:
-    """See `segkit_skeletons.teasar` and `segkit_skeletons.teasar_cpp`.
+    """See `segkit_skeletons.teasar`.
 
     Parameters
     ----------

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from segkit import Trace, trace
-from segkit_skeletons import skeleton, teasar, teasar_cpp
+from segkit_skeletons import skeleton, teasar
 from segkit_skeletons._graph import forest, pruned, smoothed, spaced
 
-TRACERS = [pytest.param(name, id=name.__name__) for name in (skeleton, teasar, teasar_cpp)]
+TRACERS = {"skeleton": skeleton, "teasar": teasar, "kimimaro": partial(teasar, engine="kimimaro")}
 
 
 @pytest.fixture(params=TRACERS)
 def factory(request):
-    if request.param is teasar:
+    if request.param == "kimimaro":
         pytest.importorskip("kimimaro")
-    return request.param
+    return TRACERS[request.param]
 
 
 def tubes(shape, parts, voxel_size=(1.0, 1.0, 1.0)) -> np.ndarray:

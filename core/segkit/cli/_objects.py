@@ -95,7 +95,7 @@ def trace_command(
     \b
     Examples:
       segkit trace neurons.zarr traces --min-size 10000
-      segkit trace neurons.zarr traces --id 17 --with teasar_cpp -o constant=200
+      segkit trace neurons.zarr traces --id 17 --with teasar -o constant=200
     """
     from segkit.opening import open_volume
     from segkit.tracing import Traces, trace
