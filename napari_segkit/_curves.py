@@ -12,7 +12,7 @@ from napari_segkit._run_progress import RunProgress
 
 __all__ = ["Curves"]
 
-_TRAINING, _VALIDATION, _BEST = "#7a9ccf", "#f2a541", "#ffffff"
+_TRAINING, _VALIDATION, _TEXT = "#6f97d8", "#f2a541", "#9a9a9a"  # readable on dark and on light
 _SMOOTHING = 0.8
 
 
@@ -32,7 +32,7 @@ class Curves(QWidget):  # type: ignore[misc]
         self.plot.showGrid(x=False, y=True, alpha=0.15)
         self.plot.setAccessibleName("loss by step")
         item = self.plot.getPlotItem()
-        legend = item.addLegend(offset=(-6, 4), labelTextColor="#d0d0d0", verSpacing=-6)
+        legend = item.addLegend(offset=(-6, 4), labelTextColor=_TEXT, verSpacing=-6)
         legend.setBrush(None)
         faint = pyqtgraph.mkColor(_TRAINING)
         faint.setAlpha(110)
@@ -46,7 +46,7 @@ class Curves(QWidget):  # type: ignore[misc]
             symbolPen=None,
             name="validation",
         )
-        self.best = item.plot(pen=None, symbol="star", symbolSize=13, symbolBrush=_BEST, symbolPen=_VALIDATION)
+        self.best = item.plot(pen=None, symbol="star", symbolSize=13, symbolBrush=_VALIDATION, symbolPen=_TEXT)
         for curve in (self.raw, self.training):
             curve.setDownsampling(auto=True, method="peak")
             curve.setClipToView(True)

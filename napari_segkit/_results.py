@@ -119,7 +119,7 @@ class Results:
             stem = Path(source.rstrip("/").rpartition(":")[0] or source).stem
             stem = stem.removeprefix("prediction-").removeprefix("segmentation-")
             folder.mkdir(parents=True, exist_ok=True)
-            out = _free(folder / f"{prefix}-{stem}{'' if prefix == 'traces' else '.zarr'}")
+            out = _output(folder / f"{prefix}-{stem}{'' if prefix == 'traces' else '.zarr'}")
             arguments = command(source, str(out))
             if how is not None and table is not None:
                 arguments += ["--with", table["name"], *options_of(table)]
@@ -147,9 +147,19 @@ class Results:
             page.objects.add_place(str(path))
 
 
-def _free(path: Path) -> Path:
+def _output(path: Path) -> Path:
+    """Return a path that is free, or that of an output that was interrupted and can be continued."""
     number, found = 1, path
-    while found.exists():
+    while found.exists() and not _interrupted(found):
         number += 1
         found = path.with_name(f"{path.stem}-{number}{path.suffix}")
     return found
+
+
+def _interrupted(path: Path) -> bool:
+    from segkit.opening import open_volume
+
+    try:
+        return path.suffix == ".zarr" and open_volume(path).metadata.get("complete") is False
+    except SegkitError:
+        return False

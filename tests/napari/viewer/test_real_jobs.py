@@ -21,6 +21,7 @@ def panel(viewer, add_volumes, tmp_path: Path):
         made.job.child.kill()
 
 
+@pytest.mark.slow
 def test_training_stops_with_everything_saved_and_goes_on(panel, qtbot) -> None:
     form = panel.train_page.recipe
     assert form.pickers["task"].choose("semantic")
