@@ -32,6 +32,7 @@ def install_advice(distribution: str, module: str) -> str:
         extras = (metadata(distribution).get_all("Provides-Extra") or []) if distribution else []
     except PackageNotFoundError:
         lines, extras = [], []
+    found = set()
     for line in lines:
         try:
             requirement = Requirement(line)
@@ -39,7 +40,10 @@ def install_advice(distribution: str, module: str) -> str:
             continue
         if top and _normal(requirement.name) == _normal(top):
             extra = re.search(r"extra\s*==\s*['\"]([^'\"]+)", str(requirement.marker or ""))
-            return f"Install it with: pip install '{distribution}{f'[{extra[1]}]' if extra else ''}'"
+            found.add(extra[1] if extra else "")
+    if found:
+        narrowest = min(found, key=lambda extra: (extra == "all", extra))
+        return f"Install it with: pip install '{distribution}{f'[{narrowest}]' if narrowest else ''}'"
     if extras:
         return f"It may come with an extra of {distribution} ({', '.join(extras)}): pip install '{distribution}[{extras[0]}]'"
     return f"Install the package that provides it, which {distribution or 'the plugin'} does not declare."

@@ -27,7 +27,11 @@ def segkit_architectures() -> Factories:  # type: ignore[empty-body]
     """Networks: ``factory(in_channels, out_channels, *, …) -> torch.nn.Module``.
 
     The module maps ``(N, C, Z, Y, X)`` to logits ``(N, K, Z, Y, X)``. One whose attribute ``planar`` is true is given
-    ``(N, C, Y, X)`` instead, slice by slice.
+    ``(N, C, Y, X)`` instead, slice by slice. Two more attributes are understood, both ``(z, y, x)`` in voxels:
+    ``stride``, how much it downsamples in all, and ``halo``, how much context a block needs to be predicted.
+
+    A parameter ``weights: str | None`` names pretrained weights to start from; when a trained model is loaded, the
+    network is built with None.
     """
 
 
@@ -35,7 +39,8 @@ def segkit_architectures() -> Factories:  # type: ignore[empty-body]
 def segkit_losses() -> Factories:  # type: ignore[empty-body]
     """Losses: ``factory(*, …) -> loss(logits, target, mask)``, a scalar that only known voxels contribute to.
 
-    ``logits`` is ``(N, K, Z, Y, X)``. A floating ``target`` of that shape holds K independent channels in 0..1 (read
+    ``logits`` is ``(N, K, Z, Y, X)``, as the network gave it; a loss for quantities, such as a mean squared error, takes
+    it as it is. A floating ``target`` of that shape holds K independent channels in 0..1 (read
     the logits through a sigmoid); an integer one of shape ``(N, Z, Y, X)`` holds class indices that exclude each
     other (softmax). ``mask`` is ``(N, 1, Z, Y, X)``, 1 where the target is known and 0 elsewhere.
     """

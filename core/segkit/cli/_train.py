@@ -88,14 +88,14 @@ def run_training(recipe: object, folder: Path) -> int:
             elif isinstance(event, Started):
                 bars.reset(bar, description="Training", total=event.steps, completed=event.step, note="steps")
                 if event.step:
-                    bars.console.print(f"going on behind step {event.step}", highlight=False)
+                    bars.console.print(f"going on behind step {event.step}", highlight=False, soft_wrap=True)
             elif isinstance(event, Step):
                 bars.update(bar, completed=event.step, note=f"loss {event.loss:.4f}")
                 if not console.is_terminal and monotonic() - said > 30:  # a log wants a line now and then
                     said = monotonic()
                     left = bars.tasks[0].time_remaining
                     eta = "" if left is None else f", about {left:.0f} s left"
-                    console.print(f"step {event.step}: loss {event.loss:.4f}{eta}", highlight=False)
+                    console.print(f"step {event.step}: loss {event.loss:.4f}{eta}", highlight=False, soft_wrap=True)
             elif isinstance(event, Validation):
                 scores = "  ".join(f"{name} {value:.4f}" for name, value in list(event.metrics.items())[:4])
                 mark = "  best so far" if event.best else ""
@@ -103,9 +103,9 @@ def run_training(recipe: object, folder: Path) -> int:
                     f"step {event.step}: validation loss {event.loss:.4f}  {scores}{mark}", highlight=False
                 )
             elif isinstance(event, Checkpoint) and stop():
-                bars.console.print(f"saved at step {event.step}", highlight=False)
+                bars.console.print(f"saved at step {event.step}", highlight=False, soft_wrap=True)
             elif isinstance(event, Finished):
                 finished = event.reason
     if finished:
-        console.print(f"{finished.replace('_', ' ')}: {folder}", highlight=False)
+        console.print(f"{finished.replace('_', ' ')}: {folder}", highlight=False, soft_wrap=True)
     return 128 + stop.signal if finished == "stopped" and stop.signal else 0

@@ -119,7 +119,7 @@ class Model:
                 f"The description {package / 'model.json'} lacks or garbles {error}. Copy the model again."
             ) from error
         task = task_choice.build("tasks")
-        network = architecture_choice.build("architectures", in_channels, task.out_channels)
+        network = _rebuild(architecture_choice, in_channels, task.out_channels)
         try:
             network.load_state_dict(weights)
         except RuntimeError as error:
@@ -218,6 +218,16 @@ class Model:
             source=f"prediction of {image.source}",
             metadata={},
         )
+
+
+def _rebuild(choice: Selection, in_channels: int, out_channels: int) -> nn.Module:
+    """Build a network whose weights are about to be loaded: pretrained ones it may have started from are not fetched."""
+    offered = {
+        parameter.name for parameter in registries["architectures"][choice.name].parameters if parameter.optional
+    }
+    options = {**choice.options, **({"weights": None} if "weights" in offered else {})}
+    network: nn.Module = Selection(choice.name, options).build("architectures", in_channels, out_channels)
+    return network
 
 
 def _tuples(options: Mapping[str, Any]) -> dict[str, Any]:
