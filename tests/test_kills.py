@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -77,6 +78,22 @@ def kill_repeatedly(args: list[object], journal: Path, kills: int, chance: rando
         process.communicate()
         hits += 1
     return hits
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_stops(data, tmp_path, number, code):
+    args = ["train", data / "recipe.toml", "--run", tmp_path / "run", "-o", "training.steps=2000"]
+    process = segkit(*args)
+    journal = tmp_path / "run" / "journal.jsonl"
+    while process.poll() is None and not any(r["event"] == "step" for r in read_records(journal)[0]):
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors.decode()
+    last = read_records(journal)[0][-1]
+    assert (last["event"], last["reason"]) == ("finished", "stopped")
+    assert (tmp_path / "run" / "checkpoints" / f"{last['step']:08d}" / "state.json").exists()
+    assert (tmp_path / "run" / "model" / "model.json").exists()
 
 
 @pytest.mark.slow
