@@ -7,6 +7,7 @@ It takes some minutes: the network is really trained, and the traces are really 
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 import time
@@ -46,8 +47,10 @@ def main(folder: Path) -> None:
             raise SystemExit(f"{panel.banner.sentence.text()}\n{panel.banner.details.toPlainText()}")
         return False
 
-    with tempfile.TemporaryDirectory() as home:
-        panel = Panel(viewer, Path(home) / "neurites-01")
+    project = Path(tempfile.gettempdir()) / "neurites-01"
+    shutil.rmtree(project, ignore_errors=True)
+    try:
+        panel = Panel(viewer, project)
         viewer.window.add_dock_widget(panel, name="segkit", area="right")
         wait(1)
         form = panel.train_page.recipe
@@ -67,13 +70,8 @@ def main(folder: Path) -> None:
         wait(60, lambda: problem() or not panel.job.running)
 
         panel.tabs.setCurrentIndex(1)
-        for action, made in (
-            (panel.results.predict, "prediction"),
-            (panel.results.segment, "segmentation"),
-            (panel.results.trace, "traces"),
-        ):
-            action()
-            wait(300, lambda made=made: problem() or any(layer.name.startswith(made) for layer in viewer.layers))
+        panel.results.trace()
+        wait(300, lambda: problem() or "traces" in viewer.layers)
         for layer in viewer.layers:
             layer.visible = layer.name.startswith("traces") or layer.name == "neurites"
         viewer.layers["neurites"].depiction = "plane"
@@ -81,8 +79,11 @@ def main(folder: Path) -> None:
         viewer.layers["neurites"].plane.position = tuple(n / 2 for n in viewer.layers["neurites"].data.shape)
         viewer.reset_view()
         viewer.scene.camera.angles = (8, -32, 128)
+        viewer.scene.camera.zoom *= 0.8
         picture("traces_3d")
         panel.close_down()
+    finally:
+        shutil.rmtree(project, ignore_errors=True)
     viewer.close()
 
 

@@ -71,7 +71,7 @@ def layers_of(
     list
         One layer, or one for each channel of an image.
     """
-    name = name or Path(volume.source.rstrip("/")).name or "volume"
+    name = name or Path(volume.source.rstrip("/")).stem or "volume"
     kind = kind_of(volume) if kind == "auto" else kind
     levels = [volume, *volume.levels]
     arguments = {

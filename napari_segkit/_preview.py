@@ -85,12 +85,14 @@ class LivePreview(QObject):  # type: ignore[misc]
         )
         for event in self._events:
             event.connect(self._moved)
+        viewer.dims.events.ndisplay.connect(self._fit_text)
 
     def close(self) -> None:
         """Stop watching the viewer; the layer stays."""
         self._settle.stop()
         for event in self._events:
             event.disconnect(self._moved)
+        self._viewer.dims.events.ndisplay.disconnect(self._fit_text)
         self._run = self._image = None
 
     def follow(self, run: Path, image: Any, source: str) -> None:
@@ -185,6 +187,7 @@ class LivePreview(QObject):  # type: ignore[misc]
                 metadata={"segkit": {"preview": True}},
             )
             layer.editable = False
+            layer.events.visible.connect(self._fit_text)
             self._shown = layer
             self._viewer.layers.selection.active = active
         elif layer.data.shape == plane.shape:
@@ -208,6 +211,13 @@ class LivePreview(QObject):  # type: ignore[misc]
         """Number of channels of the latest answer; 0 before the first."""
         return 0 if self._planes is None else len(self._planes)
 
+    def _fit_text(self, event: Any = None) -> None:
+        """Show the text on the canvas only while the preview is seen."""
+        overlays = self._viewer.canvas.overlays
+        if "segkit_preview" in overlays:
+            seen = self.layer is not None and self.layer.visible and self._viewer.dims.ndisplay == 2
+            overlays["segkit_preview"].visible = seen
+
     def _write_on_canvas(self, text: str) -> None:
         overlays = self._viewer.canvas.overlays
         if "segkit_preview" not in overlays:
@@ -216,3 +226,4 @@ class LivePreview(QObject):  # type: ignore[misc]
             overlays["segkit_preview"] = TextOverlay(text=text, visible=True, position="bottom_left", font_size=9)
         else:
             overlays["segkit_preview"].text = text
+        self._fit_text()

@@ -136,10 +136,12 @@ class Results:
             self._panel.show_failure(error)
             return
         viewer = self._panel.viewer
+        active = viewer.layers.selection.active
         for data, arguments, kind in layers:
             viewer.add_layer(Layer.create(data, arguments, kind))
         if layers[-1][2] == "tracks":
             viewer.dims.ndisplay = 3
+            viewer.layers.selection.active = active  # napari searches an active Tracks layer at each move of the mouse
         page = self._panel.results_page
         if path.name.startswith("prediction"):
             page.prediction.add_place(str(path))

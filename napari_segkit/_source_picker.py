@@ -61,6 +61,7 @@ class SourcePicker(QWidget):  # type: ignore[misc]
         layout.addWidget(self.combo, 1)
         layout.addWidget(self.browse)
         self.refresh()
+        self.changed.connect(lambda: self.combo.setToolTip(self.combo.currentData(Qt.ItemDataRole.ToolTipRole) or ""))
         self.combo.currentIndexChanged.connect(lambda _: self.changed.emit())
 
     def _ask_place(self) -> None:
