@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import signal
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -23,6 +24,12 @@ def digest(folder) -> str:
     newest = sorted((folder / "checkpoints").iterdir())[-1]
     files = [newest / "tensors.safetensors", folder / "model" / "weights.safetensors", folder / "history.csv"]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def train_until(step: int, recipe: Recipe, folder) -> None:
+    """Train up to a step, and close the generator there."""
+    with closing(fit_events(recipe, folder)) as events:
+        assert any(isinstance(event, Step) and event.step == step for event in events)
 
 
 @pytest.fixture
@@ -63,11 +70,7 @@ def test_training_learns(recipe_tables, tmp_path):
 
 @pytest.mark.parametrize("close_at", [1, 5, 11])
 def test_closing_the_generator_saves_and_resume_repeats_every_bit(recipe, tmp_path, uninterrupted, close_at):
-    events = fit_events(recipe, tmp_path / "run")
-    for event in events:
-        if isinstance(event, Step) and event.step == close_at:
-            break
-    events.close()
+    train_until(close_at, recipe, tmp_path / "run")
     resumed = list(fit_events(recipe, tmp_path / "run"))
     assert next(event.step for event in resumed if isinstance(event, Started)) == close_at
     assert digest(tmp_path / "run") == uninterrupted
@@ -98,11 +101,7 @@ def test_a_finished_run_is_left_alone(recipe, tmp_path, uninterrupted):
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(recipe, tmp_path, uninterrupted):
-    events = fit_events(recipe, tmp_path / "run")
-    for event in events:
-        if isinstance(event, Step) and event.step == 11:
-            break
-    events.close()
+    train_until(11, recipe, tmp_path / "run")
     steps = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
     assert steps == ["00000005", "00000010", "00000011"] or steps == ["00000010", "00000011"]
     tensors = tmp_path / "run" / "checkpoints" / "00000011" / "tensors.safetensors"
@@ -115,11 +114,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(recipe, tmp_path, uni
 
 
 def test_a_torn_journal_line_is_cut(recipe, tmp_path, uninterrupted):
-    events = fit_events(recipe, tmp_path / "run")
-    for event in events:
-        if isinstance(event, Step) and event.step == 6:
-            break
-    events.close()
+    train_until(6, recipe, tmp_path / "run")
     with (tmp_path / "run" / "journal.jsonl").open("ab") as journal:
         journal.write(b'0123456789abcdef {"event":"st')
     fit(recipe, tmp_path / "run")
@@ -135,11 +130,7 @@ def test_every_optimizer_and_schedule_resumes_exactly(recipe_tables, tmp_path, n
     recipe_tables["training"] |= {"validate_every": 2, "accumulation": 2, "precision": precision}
     recipe = Recipe.from_mapping(recipe_tables)
     fit(recipe, tmp_path / "whole")
-    events = fit_events(recipe, tmp_path / "run")
-    for event in events:
-        if isinstance(event, Step) and event.step == 7:
-            break
-    events.close()
+    train_until(7, recipe, tmp_path / "run")
     fit(recipe, tmp_path / "run")
     assert digest(tmp_path / "run") == digest(tmp_path / "whole")
 
@@ -204,9 +195,7 @@ def test_an_empty_dataset_is_refused(recipe_tables, tmp_path):
 
 def test_changed_data_are_noticed(recipe_tables, tmp_path, monkeypatch):
     recipe = Recipe.from_mapping(recipe_tables)
-    events = fit_events(recipe, tmp_path / "run")
-    assert any(isinstance(event, Step) for event in events)
-    events.close()
+    train_until(1, recipe, tmp_path / "run")
     monkeypatch.setattr("segkit.training._setup.written_at", lambda volume: "later")
     with pytest.warns(segkit.errors.SegkitWarning, match="data of .* have changed"):
         fit(recipe, tmp_path / "run")
