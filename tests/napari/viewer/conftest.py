@@ -49,17 +49,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Not before: pytest-xvfb may have brought a display along. Without one Qt would abort the whole process.
+    no_display = sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    problem = PROBLEM or (f"no display here: apt-get install {PACKAGES}, or run below xvfb-run" if no_display else "")
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.viewer)
-            if PROBLEM:
-                item.add_marker(pytest.mark.skip(reason=PROBLEM))
-
-
-@pytest.fixture(autouse=True)
-def _needs_display(request: pytest.FixtureRequest) -> None:
-    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        pytest.skip(f"no display here: apt-get install {PACKAGES}, or run below xvfb-run")
+            if problem:
+                item.add_marker(pytest.mark.skip(reason=problem))
 
 
 @pytest.fixture
