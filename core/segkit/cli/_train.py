@@ -100,7 +100,9 @@ def run_training(recipe: object, folder: Path) -> int:
                 scores = "  ".join(f"{name} {value:.4f}" for name, value in list(event.metrics.items())[:4])
                 mark = "  best so far" if event.best else ""
                 bars.console.print(
-                    f"step {event.step}: validation loss {event.loss:.4f}  {scores}{mark}", highlight=False
+                    f"step {event.step}: validation loss {event.loss:.4f}  {scores}{mark}",
+                    highlight=False,
+                    soft_wrap=True,
                 )
             elif isinstance(event, Checkpoint) and stop():
                 bars.console.print(f"saved at step {event.step}", highlight=False, soft_wrap=True)

@@ -123,8 +123,8 @@ class Training:
     clip
         Largest norm of the gradient; None leaves it as it is.
     ema
-        Decay of a running average of the weights, which is then what is validated and kept; None keeps the weights
-        themselves.
+        Decay of a running average of the weights, which is then what is validated and kept; lower in the first steps.
+        None keeps the weights themselves.
     precision
         Number format of the network's arithmetic; ``bfloat16`` is much faster where the hardware has it.
     device

@@ -75,17 +75,17 @@ def take_step(
         raise DivergedError(f"The gradient of step {step + 1} is not finite (patches: {'; '.join(origins)}). {ADVICE}")
     scaler.step(setup.optimizer)
     scaler.update()
-    update_average(setup)
+    update_average(setup, step)
     return float(world.sum(np.array([total]))[0]) / world.size
 
 
-def update_average(setup: Setup) -> None:
-    """Move the running average of the weights one step."""
+def update_average(setup: Setup, step: int) -> None:
+    """Move the running average of the weights one step; early on it forgets faster, or it would keep the random start."""
     import torch
 
     if setup.average is None:
         return
-    decay = setup.recipe.training.ema or 0.0
+    decay = min(setup.recipe.training.ema or 0.0, (1 + step) / (10 + step))
     current = setup.network.state_dict()
     with torch.no_grad():
         for name, kept in setup.average.state_dict().items():
