@@ -48,6 +48,7 @@ def watershed(
     neck: Annotated[float, Ge(0), Le(1)] = 0.5,
     smoothing: Annotated[float, Ge(0)] = 1.0,
     min_radius: Annotated[float, Ge(0), segkit.Unit("nm")] = 0.0,
+    merge_below: Annotated[float, Ge(0), Le(1)] = 0.0,
     halo: tuple[Annotated[int, Ge(0)], Annotated[int, Ge(0)], Annotated[int, Ge(0)]] = (16, 16, 16),
 ) -> Segmenter:
     """Separate objects that touch: grow seeds from the middle of each until they meet at a boundary.
@@ -73,6 +74,9 @@ def watershed(
         axis; 0 for none.
     min_radius
         Objects that are nowhere as thick as this radius get no seed; voxels where the volume has no unit.
+    merge_below
+        Neighbours whose common face has a mean boundary probability below this become one, the faintest face first; 0
+        for never. Goes well with a `neck` of 1: first too many pieces, then those joined that no boundary keeps apart.
     halo
         Voxels (z, y, x) around a block that it sees; more than the radius of the objects.
 
@@ -83,7 +87,7 @@ def watershed(
     """
     from segkit_segmenters._watershed import Watershed
 
-    return Watershed(threshold, seed_threshold, neck, smoothing, min_radius, halo)
+    return Watershed(threshold, seed_threshold, neck, smoothing, min_radius, merge_below, halo)
 
 
 @segkit.hookimpl

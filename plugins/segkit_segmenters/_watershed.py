@@ -9,6 +9,7 @@ import numpy as np
 
 from segkit.geometry import Triple
 from segkit.volume import Spacing
+from segkit_segmenters._agglomeration import agglomerate
 
 Array = np.ndarray[Any, Any]
 
@@ -22,6 +23,7 @@ class Watershed:
     neck: float
     smoothing: float
     min_radius: float
+    merge_below: float
     halo: Triple
     stitching: Literal["touching", "overlap"] = "overlap"
 
@@ -36,8 +38,9 @@ class Watershed:
         if not inside.any():
             return np.zeros(objects.shape, np.uint32)
         seeds = self.seeds(inside, voxel_size)
-        grown: Array = bio.watershed(np.ascontiguousarray(boundary), seeds, mask=mask)
-        return grown
+        boundary = np.ascontiguousarray(boundary)
+        grown: Array = bio.watershed(boundary, seeds, mask=mask)
+        return agglomerate(grown, boundary, self.merge_below) if self.merge_below > 0 else grown
 
     def seeds(self, inside: Array, voxel_size: Spacing) -> Array:
         """Return seeds (Z, Y, X) uint32 that fill `inside`, one for each object."""

@@ -121,3 +121,20 @@ def test_thin_objects_and_nothing() -> None:
     assert watershed(min_radius=2)(thin, (1, 1, 1)).max() == 1
     assert watershed()(thin * 0, (1, 1, 1)).max() == 0
     assert watershed()(thin * 0 + 1, (1, 1, 1)).max() == 1
+
+
+def test_faces_without_a_boundary_join_what_they_part() -> None:
+    """A bar of four pieces with one real boundary in its middle becomes two objects."""
+    objects = np.zeros((6, 8, 40), np.float32)
+    objects[1:5, 1:7, 1:39] = 1
+    boundary = np.full(objects.shape, 0.1, np.float32)
+    boundary[:, :, 19:21] = 0.9
+    for pinch in (10, 30):  # narrow places, of which the distance transform makes basins
+        objects[:, :2, pinch] = objects[:, 6:, pinch] = 0
+    prediction = np.stack([objects, boundary])
+    many = watershed(neck=1.0)(prediction, (1.0, 1.0, 1.0))
+    two = watershed(neck=1.0, merge_below=0.5)(prediction, (1.0, 1.0, 1.0))
+    assert len(np.unique(many)) > 3
+    assert len(np.unique(two)) == 3
+    assert set(np.unique(two[:, :, :19])) & set(np.unique(two[:, :, 21:])) == {0}
+    np.testing.assert_array_equal(two == 0, many == 0)
