@@ -11,6 +11,7 @@ import numpy as np
 from segkit import Volume
 from segkit.errors import DataError, did_you_mean
 from segkit_formats._axes import Arranged, arrange
+from segkit_formats._existing import existing_file
 from segkit_formats._reopening import Reopening
 
 __all__ = ["Hdf5"]
@@ -25,8 +26,8 @@ def _parts(source: str) -> tuple[Path, str]:
     """Split ``file.h5:dataset``."""
     if Path(source).is_file():
         return Path(source), ""
-    path, _, name = source.rpartition(":")
-    return Path(path), name
+    path, colon, name = source.rpartition(":")
+    return (Path(path), name) if colon and "://" not in source else (Path(source), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Hdf5:
     def open(self, source: str) -> Volume:
         """Open it, reading metadata only."""
         path, name = _parts(source)
+        existing_file(path)
         dataset = _choose(path, name)
         array = Reopening(_open, str(path), dataset)
         arranged: Arranged = array._array

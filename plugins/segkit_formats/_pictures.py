@@ -13,6 +13,7 @@ import numpy as np
 from segkit import Volume
 from segkit.errors import DataError, SegkitError
 from segkit_formats._axes import Arranged, arrange
+from segkit_formats._existing import existing_file
 from segkit_formats._ome_zarr import is_zarr
 from segkit_formats._planes import Planes
 from segkit_formats._reopening import Reopening
@@ -42,7 +43,7 @@ class Picture:
 
     def open(self, source: str) -> Volume:
         """Open it; a picture is decoded to know its type."""
-        return _stack((Path(source),), source)
+        return _stack((existing_file(Path(source)),), source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Slices:
                     f"{source} holds pictures of several kinds ({', '.join(kinds)}). Say which, such as '{source}/*{kinds[0]}'."
                 )
         else:
-            paths = sorted(_matching(source), key=_natural)
+            paths = sorted(_matching(source) if _is_pattern(source) else [existing_file(Path(source))], key=_natural)
         if not paths:
             raise DataError(f"No file fits {source}. Check the spelling; relative patterns start from {Path.cwd()}.")
         return _stack(tuple(paths), source)

@@ -19,6 +19,7 @@ from segkit import Volume
 from segkit.errors import DataError, SegkitError
 from segkit.store import NANOMETRES
 from segkit_formats._axes import Arranged, arrange
+from segkit_formats._existing import existing_file
 from segkit_formats._planes import Planes
 from segkit_formats._reopening import Reopening
 from segkit_formats._tiff_header import MAGIC, check_tiff, check_tiff_chain
@@ -49,7 +50,7 @@ class Tiff:
 
     def open(self, source: str) -> Volume:
         """Open it, reading metadata only."""
-        path = Path(source)
+        path = existing_file(Path(source))
         check_tiff(path)
         check_tiff_chain(path)
 
