@@ -67,8 +67,9 @@ def demo_command(target: Path, data: Path | None, steps: int) -> int:
     if code:
         return code
     scores = _use(data, target)
+    parts = " ".join(str(target / name) for name in ("prediction.zarr", "segmentation.zarr", "traces"))
     click.echo(
-        f"Done in {monotonic() - began:.0f} s. Look at {target / 'index.html'}, or in napari: segkit view {target}"
+        f"Done in {monotonic() - began:.0f} s. Look at {target / 'index.html'}, or in napari: segkit view {parts}"
     )
     click.echo("  ".join(f"{name} {value:.3f}" for name, value in scores.items()))
     return 0
@@ -105,6 +106,8 @@ def _write_page(
     import numpy as np
 
     from segkit import Box, open_volume
+    from segkit.durable import replace_file
+    from segkit.metrics import EXPLANATIONS
     from segkit.report import Section, draw_slices, draw_traces, write_page
 
     raw, labels = open_volume(f"{data}:raw"), open_volume(f"{data}:labels")
@@ -113,35 +116,39 @@ def _write_page(
     image = raw[region.start[0] + middle]
     panels = [
         ("image", image),
-        *((name, prediction[channel, middle]) for channel, name in enumerate(prediction.channel_names)),
+        ("boundaries", prediction[prediction.channel_names.index("boundary"), middle]),
         ("neurons found", segmentation[middle]),
         ("neurons in truth", labels[region.start[0] + middle].astype(np.uint64)),
     ]
     rows: list[tuple[str | float | int, ...]] = [
-        ("score", "value"),
-        *((name.replace("_", " "), value) for name, value in scores.items()),
+        ("score", "value", "better", "meaning"),
+        *(
+            (name.replace("_", " "), value, EXPLANATIONS[name].better, EXPLANATIONS[name].meaning)
+            for name, value in scores.items()
+        ),
     ]
     table: list[tuple[str | float | int, ...]] = [
         ("id", f"cable ({traces[0].unit})" if len(traces) else "cable", "branches", "tips")
     ]
     longest = sorted(traces, key=lambda t: t.cable_length, reverse=True)[:10]
     table += [(t.id, t.cable_length, t.branches, t.tips) for t in longest]
+    pictures = {"slices.png": draw_slices(panels, image), "traces.png": draw_traces(traces)}
+    for name, picture in pictures.items():
+        replace_file(target / name, picture)
     write_page(
         target / "index.html",
         "segkit demo: neurons in a fly's brain",
         "A U-Net learnt the boundaries between neurons on slices 0 to 87 of this FIB-SEM crop (FIB-25, FlyEM/Janelia) and was "
         "then used on slices 96 to 127, which it never saw. Everything below is computed from what lies beside this page.",
         [
-            Section("A slice that was not trained on", picture=draw_slices(panels, image)),
+            Section("A slice that was not trained on", picture=pictures["slices.png"]),
             Section(
                 "Traces",
                 f"{len(traces)} objects of at least 2000 voxels were traced; SWC files are in traces/.",
-                draw_traces(traces),
+                pictures["traces.png"],
             ),
             Section("The longest traces", rows=table),
-            Section(
-                "Compared with the truth", "Lower is better for VOI and Rand errors, higher for all others.", rows=rows
-            ),
+            Section("Compared with the truth", rows=rows),
             Section("Training", picture=(target / "run" / "curves.png").read_bytes()),
         ],
     )
