@@ -118,15 +118,16 @@ def test_training_survives_any_kill(data, tmp_path):
 def test_prediction_survives_any_kill(data, tmp_path):
     finish("train", data / "recipe.toml", "--run", tmp_path / "run", "-o", "training.steps=20")
     options = ["--block", 8, 32, 32, "--halo", 4, 8, 8]
-    finish("predict", tmp_path / "run", data / "raw.npy", tmp_path / "whole.zarr", *options)
-    whole = [path for path in (tmp_path / "whole.zarr").iterdir() if path.name != ".segkit"]
-    expected = tree_hash(tmp_path / "whole.zarr", sorted(path.name for path in whole))
+    whole = tmp_path / "whole" / "prediction.zarr"  # a store knows its own name
+    finish("predict", tmp_path / "run", data / "raw.npy", whole, *options)
+    parts = sorted(path.name for path in whole.iterdir() if path.name != ".segkit")
+    expected = tree_hash(whole, parts)
     chance, hits, run = random.Random(12), 0, 0
     while hits < KILLS:
-        target = tmp_path / f"out{run}.zarr"
+        target = tmp_path / f"killed{run}" / "prediction.zarr"
         args = ["predict", tmp_path / "run", data / "raw.npy", target, *options]
         hits += kill_repeatedly(args, target / ".segkit" / "journal.jsonl", min(7, KILLS - hits), chance)
         finish(*args)
-        assert tree_hash(target, sorted(path.name for path in whole)) == expected, f"run {run}, {hits} kills"
+        assert tree_hash(target, parts) == expected, f"run {run}, {hits} kills"
         run += 1
     print(f"prediction: {hits} kills in {run} runs, all identical")

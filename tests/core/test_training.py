@@ -78,7 +78,7 @@ def test_closing_the_generator_saves_and_resume_repeats_every_bit(recipe, tmp_pa
 
 def test_a_stop_in_the_middle_of_validation_is_made_up_for(recipe, tmp_path, uninterrupted):
     """Ask at every single question in turn; whatever phase that hits, the outcome is the same."""
-    for patience in (0, 7, 8, 12):
+    for patience in (4, 11, 12, 16):
         folder = tmp_path / f"run{patience}"
         asked = 0
 
@@ -92,6 +92,13 @@ def test_a_stop_in_the_middle_of_validation_is_made_up_for(recipe, tmp_path, uni
         assert (folder / "model" / "model.json").exists()
         fit(recipe, folder)
         assert digest(folder) == uninterrupted, patience
+
+
+def test_a_stop_while_labels_are_counted_ends_before_the_first_step(recipe, tmp_path, uninterrupted):
+    assert list(fit_events(recipe, tmp_path / "run", stop=lambda: True))[-1] == Finished(0, "stopped")
+    assert not (tmp_path / "run" / "checkpoints").exists()
+    fit(recipe, tmp_path / "run")
+    assert digest(tmp_path / "run") == uninterrupted
 
 
 def test_a_finished_run_is_left_alone(recipe, tmp_path, uninterrupted):
@@ -178,7 +185,11 @@ def test_patience_ends_a_training_early(recipe_tables, tmp_path):
     run = fit(Recipe.from_mapping(recipe_tables), tmp_path / "run")
     assert run.state().finished == "early_stopping"
     assert run.state().step < 20
-    assert list(fit_events(run.recipe, run.folder))[-1].reason == "early_stopping"
+    assert list(fit_events(run.recipe, run.folder))[-1] == Finished(run.state().step, "early_stopping")
+    recipe_tables["training"]["patience"] = 5
+    longer = fit(Recipe.from_mapping(recipe_tables), run.folder).state()
+    assert (longer.finished, longer.step) == ("early_stopping", run.state().step)
+    assert longer.step > 4
 
 
 def test_without_validation_the_last_weights_are_the_model(recipe_tables, tmp_path):

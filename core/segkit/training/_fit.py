@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, nullcontext
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from segkit.errors import DivergedError, SegkitWarning
 from segkit.model import choose_device
@@ -23,11 +23,14 @@ from segkit.training._distributed import World
 from segkit.training._events import Checkpoint, Event, Failed, Finished, Started, Step, Validation
 from segkit.training._optimization import learning_rate_at
 from segkit.training._preview import Previewer
-from segkit.training._run import Run
+from segkit.training._run import Run, RunState
 from segkit.training._setup import Setup, prepare
 from segkit.training._step import take_step
 from segkit.training._stopping import stop_on_signals
 from segkit.training._validation import is_better, validate
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["fit", "fit_events"]
 
@@ -97,14 +100,18 @@ def fit_events(
     with run.opened(recipe) if world.leads else nullcontext():
         world.wait()
         state = run.state()
-        if state.finished == "early_stopping" or (
-            state.finished == "completed" and state.step >= recipe.training.steps
-        ):
+        if (over := _is_over(recipe, state)) is not None:
             if world.leads:
-                yield Finished(state.step, "completed" if state.finished == "completed" else "early_stopping")
+                yield over
             return
         try:
-            setup = yield from prepare(recipe, torch.device(device))
+            setup = yield from _prepared(recipe, torch.device(device), world, stop)
+            if setup is None:
+                finished = Finished(state.step, "stopped")
+                if world.leads:
+                    run.record(finished, sync=True)
+                    yield finished
+                return
             if state.data not in ("", setup.fingerprint):
                 warnings.warn(
                     f"The data of {folder} have changed since it was last trained. It goes on with them as they are now, and "
@@ -120,6 +127,38 @@ def fit_events(
             if world.leads:
                 run.record(Failed(run.state().step, str(error)), sync=True)
             raise
+
+
+def _is_over(recipe: Recipe, state: RunState) -> Finished | None:
+    """Return how a run ended, if by its recipe there is nothing left to do."""
+    if state.finished == "completed" and state.step >= recipe.training.steps:
+        return Finished(state.step, "completed")
+    best = max((step for step, row in state.validations.items() if row["best"]), default=0)
+    stale = sum(step > best for step in state.validations)
+    if (
+        state.finished == "early_stopping"
+        and recipe.training.patience is not None
+        and stale >= recipe.training.patience
+    ):
+        return Finished(state.step, "early_stopping")
+    return None
+
+
+def _prepared(
+    recipe: Recipe, device: torch.device, world: World, stop: Callable[[], bool]
+) -> Generator[Event, None, Setup | None]:
+    """Prepare, and return the result; None if it was asked to stop in between."""
+    preparing = prepare(recipe, device)
+    while True:
+        try:
+            event = next(preparing)
+        except StopIteration as end:
+            setup: Setup = end.value
+            return setup
+        if world.leads:
+            yield event
+        if world.size == 1 and stop():  # others could not be told before they are all here
+            return None
 
 
 def _restore(setup: Setup, run: Run) -> tuple[Progression, Any]:
@@ -156,7 +195,7 @@ def _loop(setup: Setup, run: Run, world: World, stop: Callable[[], bool]) -> Gen
     progression, scaler = _restore(setup, run)
     network = world.wrap(setup.network)
     called: Any = torch.compile(network) if training.compile else network
-    evaluated = setup.average if setup.average is not None else network
+    evaluated = setup.average if setup.average is not None else setup.network
     previewer = Previewer(run.folder / "preview")
     journal_every = max(1, training.steps // 2000)  # as many points as a curve can show
     saved_step, saved_at, drawn_at = progression.step, monotonic(), 0.0
