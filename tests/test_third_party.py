@@ -120,6 +120,21 @@ def test_python_builds_it(venv: Path) -> None:
     assert "int 1..16" in refusal
 
 
+def test_the_form_in_napari_shows_it(venv: Path) -> None:
+    pytest.importorskip("napari")
+    code = """
+from qtpy.QtWidgets import QApplication
+application = QApplication([])
+from napari_segkit._component_picker import ComponentPicker
+picker = ComponentPicker("architectures")
+assert picker.choose("attention_net")
+form = picker.forms[picker.component.qualified]
+print(sorted(form.editors), picker.table()["name"], picker.summary.text())
+"""
+    shown = run(venv / "bin" / "python", "-c", f"import os; os.environ['QT_QPA_PLATFORM'] = 'offscreen'{code}")
+    assert shown.startswith("['heads', 'tokens', 'width'] attention:attention_net ")
+
+
 def test_its_own_tests_pass(venv: Path) -> None:
     plain = (
         "-p",
