@@ -26,7 +26,7 @@ __all__ = ["PredictedArray", "prediction_lattice"]
 Array = np.ndarray[Any, Any]
 
 _INPUT_VOXELS = 1 << 21  # about 128 x 128 x 128: beyond that a CPU or GPU gets no faster, and memory only grows
-_CACHE_BYTES = 1 << 27
+_CACHE_BYTES = 1 << 26
 
 
 def _round_up(values: Sequence[int], multiples: Sequence[int]) -> Triple:

@@ -14,7 +14,7 @@ from segkit.volume import Axes, Spacing, Volume
 
 __all__ = ["open_array", "open_zarr"]
 
-_CACHE_BYTES = 256 * 2**20
+_CACHE_BYTES = 64 * 2**20  # decoded chunks of all open stores together
 
 
 @cache
@@ -110,7 +110,7 @@ def open_zarr(path: str | Path, *, live: bool = False) -> Volume:
         The image, or an array or group within it.
     live
         Whether it is being written: what is not there yet then reads as the fill value (0 in segkit's stores), and
-        every read looks for what has appeared since. Otherwise voxels once read are kept, 256 MiB over all stores.
+        every read looks for what has appeared since. Otherwise voxels once read are kept, 64 MiB over all stores.
 
     Returns
     -------
