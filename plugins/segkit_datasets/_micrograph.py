@@ -46,7 +46,8 @@ def micrograph(
     image = gaussian_filter(image, np.minimum(9.0 / size, 1.2), mode="nearest")
     drift = random.normal(scale=2.5, size=(labels.shape[0], 1, 1)).astype(np.float32)
     image += drift + 255.0 * noise * _detector(labels.shape, random)
-    return np.clip(np.rint(image), 1, 255).astype(np.uint8)
+    levels: Array = np.clip(np.rint(image), 1, 255).astype(np.uint8)
+    return levels
 
 
 def _cytoplasm(labels: Array, random: np.random.Generator) -> Array:

@@ -104,4 +104,5 @@ def _join(basins: Array, height: Array, neck: float) -> Array:
     names = np.empty(number, np.uint32)
     order = np.unique(group, return_index=True)[1]
     names[group[np.sort(order)]] = np.arange(number, dtype=np.uint32)
-    return names[group][basins]
+    joined: Array = names[group][basins]
+    return joined
