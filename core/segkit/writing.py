@@ -24,6 +24,7 @@ from typing import Any, cast
 import numpy as np
 
 from segkit import durable
+from segkit._memory import give_back_freed_arrays
 from segkit.errors import DataError, IncompleteError, OutputExistsError, StorageError, UsageError
 from segkit.geometry import Box, Triple
 from segkit.progress import Progress, silent
@@ -100,6 +101,7 @@ def write_volume(
     UsageError
         If the blocks do not fit or the voxels are of a type that cannot be stored.
     """
+    give_back_freed_arrays()
     root = Path(path)
     private = root / ".segkit"
     if root.exists() and not (root.is_dir() and ((private / "lock").exists() or not any(root.iterdir()))):
