@@ -24,7 +24,7 @@ slow: .venv/all libraries
 ## The result of the demo in napari.
 view: .venv/all libraries
 	@test -e demo/run/run.json || $(MAKE) demo
-	$(BIN)/segkit view examples/data/fib25/fib25_crop.h5:raw demo/prediction.zarr demo/segmentation.zarr demo/traces
+	$(BIN)/segkit view examples/data/fib25/fib25_crop.h5:raw demo/segmentation.zarr demo/traces
 
 lint: .venv/all
 	$(BIN)/ruff check

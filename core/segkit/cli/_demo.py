@@ -67,7 +67,7 @@ def demo_command(target: Path, data: Path | None, steps: int) -> int:
     if code:
         return code
     scores = _use(data, target)
-    parts = " ".join(str(target / name) for name in ("prediction.zarr", "segmentation.zarr", "traces"))
+    parts = " ".join(str(target / name) for name in ("segmentation.zarr", "traces"))
     click.echo(
         f"Done in {monotonic() - began:.0f} s. Look at {target / 'index.html'}, or in napari: segkit view {parts}"
     )

@@ -6,6 +6,7 @@ import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
 
 import click
 
@@ -33,9 +34,21 @@ def view_command(paths: tuple[str, ...], panel: bool) -> None:
     viewer = napari.Viewer(title="segkit")
     for data, arguments, kind in opened:
         viewer.add_layer(napari.layers.Layer.create(data, arguments, kind))
+    _show_what_all_cover(viewer)
     if panel:
         viewer.window.add_plugin_dock_widget("segkit-sdk", "Train, predict and trace")
     napari.run()
+
+
+def _show_what_all_cover(viewer: Any) -> None:
+    """Move the sliders into the region that every layer covers: a result may be that of a part of the image."""
+    extents = [layer.extent.world for layer in viewer.layers]
+    for axis in range(viewer.dims.ndim):
+        depth = viewer.dims.ndim - axis  # layers of fewer axes are aligned at the last one
+        ranges = [extent[:, -depth] for extent in extents if extent.shape[1] >= depth]
+        low, high = max(r[0] for r in ranges), min(r[1] for r in ranges)
+        if low <= high:
+            viewer.dims.set_point(axis, (low + high) / 2)
 
 
 def _require_viewer() -> None:
