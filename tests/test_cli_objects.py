@@ -20,8 +20,7 @@ def run(*arguments: object) -> int:
 
 
 @pytest.fixture
-def prediction(tmp_path: Path, monkeypatch) -> Path:
-    monkeypatch.setenv("SEGKIT_PLUGINS", "formats,segmenters,skeletons")
+def prediction(tmp_path: Path) -> Path:
     foreground = np.zeros((12, 20, 40), np.float32)
     foreground[4:7, 4:7, 3:37] = 1
     foreground[4:7, 12:15, 3:37] = 1

@@ -26,7 +26,7 @@ def parse_overrides(pairs: tuple[str, ...]) -> dict[str, str]:
 def progress_bar(what: str, unit: str = "blocks") -> Iterator[Progress]:
     """Show a bar on stderr while the block runs; give it the callback that moves the bar.
 
-    Where stderr is not a terminal, a line now and then replaces the bar, so that logs stay readable.
+    Where stderr is not a terminal, lines replace the bar, the rarer the longer it takes, so that logs stay readable.
     """
     from time import monotonic
 
@@ -66,7 +66,7 @@ def progress_bar(what: str, unit: str = "blocks") -> Iterator[Progress]:
                 first, began = done, now  # what an earlier attempt did says nothing about the rate of this one
             rate = (done - first) / max(now - began, 1e-6)
             bars.update(task, completed=done, total=total, rate=f"{rate:.1f}/s" if done > first else "")
-            if not console.is_terminal and (done == total or now - said > 30):
+            if not console.is_terminal and (done == total or now - said > max(2.0, 0.05 * (now - began))):
                 said = now
                 left = f", about {(total - done) / rate:.0f} s left" if rate > 0 and done < total else ""
                 console.print(f"{what}: {done}/{total} {unit}{left}", highlight=False)

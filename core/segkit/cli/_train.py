@@ -75,7 +75,8 @@ def run_training(recipe: object, folder: Path) -> int:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    finished, said = "", monotonic()
+    finished, began = "", monotonic()
+    said = began
     with (
         stop_on_signals() as stop,
         Progress(*columns, console=console, disable=not console.is_terminal) as bars,
@@ -91,7 +92,7 @@ def run_training(recipe: object, folder: Path) -> int:
                     bars.console.print(f"going on behind step {event.step}", highlight=False, soft_wrap=True)
             elif isinstance(event, Step):
                 bars.update(bar, completed=event.step, note=f"loss {event.loss:.4f}")
-                if not console.is_terminal and monotonic() - said > 30:  # a log wants a line now and then
+                if not console.is_terminal and monotonic() - said > max(5.0, 0.05 * (monotonic() - began)):
                     said = monotonic()
                     left = bars.tasks[0].time_remaining
                     eta = "" if left is None else f", about {left:.0f} s left"
