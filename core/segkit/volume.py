@@ -8,7 +8,7 @@ computes what is asked for.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
@@ -221,6 +221,25 @@ class Volume:
             margins = [(0, 0)] * len(lead) + list(zip(before, after, strict=True))
             voxels = np.pad(voxels, margins, mode="reflect")
         return voxels
+
+    def read_blocks(self, boxes: Iterable[Box]) -> Iterator[np.ndarray[Any, Any]]:
+        """Yield the voxels of many regions inside the volume, in order.
+
+        What computes its voxels as they are read may work on several regions at once: an array-like that has a method
+        ``read_blocks``, which takes the same boxes, is asked through it.
+
+        Parameters
+        ----------
+        boxes
+            Regions inside this volume.
+
+        Raises
+        ------
+        DataError
+            At the region that cannot be read; those after it are not yielded.
+        """
+        together = getattr(self.array, "read_blocks", None)
+        yield from map(self.read, boxes) if together is None else together(boxes)
 
     def _fetch(self, key: tuple[slice, ...]) -> np.ndarray[Any, Any]:
         try:

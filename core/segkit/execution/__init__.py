@@ -1,0 +1,1 @@
+"""Where blocks are computed: threads of this process, or a dask cluster."""

@@ -1,0 +1,16 @@
+"""Chunked stores at paths and URLs: neuroglancer precomputed and N5."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import segkit
+
+if TYPE_CHECKING:
+    from segkit.hookspecs import Factories
+
+
+@segkit.hookimpl
+def segkit_formats() -> Factories:
+    """Offer these formats."""
+    return {}
