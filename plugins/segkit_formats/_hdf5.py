@@ -10,9 +10,7 @@ import numpy as np
 
 from segkit import Volume
 from segkit.errors import DataError, did_you_mean
-from segkit_formats._axes import Arranged, arrange
-from segkit_formats._existing import existing_file
-from segkit_formats._reopening import Reopening
+from segkit.opening import Arranged, Reopening, arrange, existing_file
 
 __all__ = ["Hdf5"]
 

@@ -10,8 +10,7 @@ import numpy as np
 
 from segkit import Volume
 from segkit.errors import DataError
-from segkit_formats._axes import Arranged, arrange
-from segkit_formats._reopening import Reopening
+from segkit.opening import Arranged, Reopening, arrange
 
 __all__ = ["Numpy"]
 

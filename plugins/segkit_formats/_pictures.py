@@ -12,12 +12,9 @@ import numpy as np
 
 from segkit import Volume
 from segkit.errors import DataError, SegkitError
-from segkit_formats._axes import Arranged, arrange
-from segkit_formats._existing import existing_file
+from segkit.opening import Arranged, Reopening, arrange, check_tiff, existing_file
 from segkit_formats._ome_zarr import is_zarr
 from segkit_formats._planes import Planes
-from segkit_formats._reopening import Reopening
-from segkit_formats._tiff_header import check_tiff
 
 __all__ = ["Picture", "Slices"]
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
-import warnings
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -16,13 +14,19 @@ from typing import Any, Literal
 import numpy as np
 
 from segkit import Volume
-from segkit.errors import DataError, SegkitError
+from segkit.errors import DataError
+from segkit.opening import (
+    TIFF_MAGIC,
+    Arranged,
+    Reopening,
+    arrange,
+    check_tiff,
+    check_tiff_chain,
+    decoding,
+    existing_file,
+)
 from segkit.store import NANOMETRES
-from segkit_formats._axes import Arranged, arrange
-from segkit_formats._existing import existing_file
 from segkit_formats._planes import Planes
-from segkit_formats._reopening import Reopening
-from segkit_formats._tiff_header import MAGIC, check_tiff, check_tiff_chain
 
 __all__ = ["Tiff"]
 
@@ -46,7 +50,7 @@ class Tiff:
         if path.suffix.lower() in (".tif", ".tiff", ".btf", ".tf8", ".lsm"):
             return True
         with path.open("rb") as file:
-            return file.read(4) in MAGIC
+            return file.read(4) in TIFF_MAGIC
 
     def open(self, source: str) -> Volume:
         """Open it, reading metadata only."""
@@ -54,62 +58,41 @@ class Tiff:
         check_tiff(path)
         check_tiff_chain(path)
 
-        def look() -> Volume:
-            with _opened(path) as tif:
-                if self.series >= len(tif.series):
-                    raise DataError(
-                        f"{path} holds {len(tif.series)} series; there is no number {self.series} (from 0)."
+        with decoding(source, "TIFF"), _opened(path) as tif:
+            if self.series >= len(tif.series):
+                raise DataError(f"{path} holds {len(tif.series)} series; there is no number {self.series} (from 0).")
+            found = tif.series[self.series]
+            _check_count(tif, found, path)
+            full, unit = _voxel_size(tif)
+            metadata = _georeference(found.keyframe)
+            volumes: list[Volume] = []
+            for level, shown in enumerate(found.levels):
+                array = Reopening(_open_level, str(path), self.series, level)
+                axes: Literal["zyx", "czyx"] = "czyx" if len(array.shape) == 4 else "zyx"
+                first = volumes[0].spatial_shape if volumes else array.shape[-3:]
+                z, y, x = (v * n / m for v, n, m in zip(full, first, array.shape[-3:], strict=True))
+                volumes.append(
+                    Volume(
+                        array,
+                        axes,
+                        voxel_size=(z, y, x),
+                        unit=unit,
+                        chunks=_chunks(shown, array.shape),
+                        source=source,
+                        metadata=metadata,
                     )
-                found = tif.series[self.series]
-                _check_count(tif, found, path)
-                full, unit = _voxel_size(tif)
-                metadata = _georeference(found.keyframe)
-                volumes: list[Volume] = []
-                for level, shown in enumerate(found.levels):
-                    array = Reopening(_open_level, str(path), self.series, level)
-                    axes: Literal["zyx", "czyx"] = "czyx" if len(array.shape) == 4 else "zyx"
-                    first = volumes[0].spatial_shape if volumes else array.shape[-3:]
-                    z, y, x = (v * n / m for v, n, m in zip(full, first, array.shape[-3:], strict=True))
-                    volumes.append(
-                        Volume(
-                            array,
-                            axes,
-                            voxel_size=(z, y, x),
-                            unit=unit,
-                            chunks=_chunks(shown, array.shape),
-                            source=source,
-                            metadata=metadata,
-                        )
-                    )
-                finest = volumes[0]
-                return Volume(
-                    finest.array,
-                    finest.axes,
-                    finest.voxel_size,
-                    unit=unit,
-                    chunks=finest.chunks,
-                    levels=tuple(volumes[1:]),
-                    source=source,
-                    metadata=metadata,
                 )
-
-        volume: Volume = _guarded(look, source)
-        return volume
-
-
-def _guarded(work: Callable[[], Any], source: str) -> Any:
-    """Run what reads a file; whatever a decoder raises becomes one kind of error."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return work()
-    except SegkitError:
-        raise
-    except Exception as error:  # decoders raise at least fifteen kinds of exceptions on damaged files
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise DataError(
-            f"{source} cannot be read as TIFF: {reason}. It is damaged or of a kind nobody decodes."
-        ) from error
+            finest = volumes[0]
+            return Volume(
+                finest.array,
+                finest.axes,
+                finest.voxel_size,
+                unit=unit,
+                chunks=finest.chunks,
+                levels=tuple(volumes[1:]),
+                source=source,
+                metadata=metadata,
+            )
 
 
 def _opened(path: Path) -> Any:
@@ -161,7 +144,7 @@ def _pages(series: Any, path: Path, dtype: np.dtype[Any]) -> Planes:
         )
 
     def load(number: int) -> np.ndarray[Any, Any]:
-        def decode() -> np.ndarray[Any, Any]:
+        with decoding(f"{path} page {number}", "TIFF"):
             page = series.pages[number]
             if page is None:
                 raise DataError("the page is missing")
@@ -171,9 +154,6 @@ def _pages(series: Any, path: Path, dtype: np.dtype[Any]) -> Planes:
             if found.size != math.prod(shape[leading:]) or found.dtype != dtype:
                 raise DataError(f"the page is {found.shape} {found.dtype}, not {shape[leading:]} {dtype}")
             return found.reshape(shape[leading:])  # type: ignore[no-any-return]
-
-        plane: np.ndarray[Any, Any] = _guarded(decode, f"{path} page {number}")
-        return plane
 
     return Planes(shape, leading, dtype, load)
 
@@ -190,8 +170,8 @@ class _Tiles:
         self.shape, self.dtype = tuple(self._array.shape), self._array.dtype
 
     def __getitem__(self, key: tuple[slice, ...]) -> Any:
-        with self._lock:
-            return _guarded(lambda: np.asarray(self._array[key]), str(self._path))
+        with self._lock, decoding(str(self._path), "TIFF"):
+            return np.asarray(self._array[key])
 
 
 def _check_count(tif: Any, series: Any, path: Path) -> None:

@@ -14,9 +14,9 @@ from typing import IO
 
 from segkit.errors import DataError
 
-__all__ = ["MAGIC", "TiffHeader", "check_tiff", "check_tiff_chain"]
+__all__ = ["TIFF_MAGIC", "TiffHeader", "check_tiff", "check_tiff_chain"]
 
-MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MOST_TAGS = 4096
 _DESCRIPTIONS = (270, 50838, 50839)  # where OME and ImageJ write axes and voxel size
 _MOST_TILE_BYTES = 2**28
@@ -99,7 +99,7 @@ def check_tiff_chain(path: Path) -> None:
 
 def _byte_order(magic: bytes) -> tuple[str, bool]:
     """Return the byte order, and whether it is a BigTIFF."""
-    if magic not in MAGIC:
+    if magic not in TIFF_MAGIC:
         raise ValueError(f"it begins with {magic!r}")
     return "<" if magic[:1] == b"I" else ">", magic[2:] in (b"+\0", b"\0+")
 

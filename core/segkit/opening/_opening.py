@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from segkit.errors import DataError, SegkitError, UnknownNameError
+from segkit.progress import Progress
 from segkit.registry import registries
 from segkit.volume import Spacing, Volume
 
-__all__ = ["Format", "open_volume"]
+__all__ = ["Format", "WritableFormat", "open_volume"]
 
 
 @runtime_checkable
@@ -27,6 +29,29 @@ class Format(Protocol):
         ------
         DataError
             If it is missing, truncated or otherwise broken.
+        """
+
+
+@runtime_checkable
+class WritableFormat(Format, Protocol):
+    """A format that files can also be written in, which `segkit.opening.export_volume` finds."""
+
+    def saves(self, volume: Volume, path: str) -> bool:
+        """Return whether `path` is named like a file of this format, and the format can keep what `volume` says.
+
+        Called before anything is written, so it reads no voxels and imports nothing heavy.
+        """
+
+    def save(self, volume: Volume, path: Path, progress: Progress) -> None:
+        """Write all voxels to `path`, an empty file, in memory that does not grow with the volume.
+
+        `progress` takes the blocks done and the blocks in all; what it raises ends the writing. segkit puts the file on
+        the disk and under its name.
+
+        Raises
+        ------
+        DataError
+            If the format cannot hold these voxels.
         """
 
 
@@ -71,9 +96,25 @@ def open_volume(
         volume = _open_source(str(source), format)
     else:
         volume = Volume.from_array(source, axes=axes)
-    if voxel_size is not None:
-        volume = replace(volume, voxel_size=voxel_size, unit="nm", levels=())
-    return volume if offset is None else replace(volume, offset=offset, levels=())
+    if voxel_size is None and offset is None:
+        return volume
+    size, start = voxel_size or volume.voxel_size, offset or volume.offset
+    unit = volume.unit if voxel_size is None else "nm"
+    metadata = _on_the_same_map(volume, size, start)
+    return replace(volume, voxel_size=size, offset=start, unit=unit, levels=(), metadata=metadata)
+
+
+def _on_the_same_map(volume: Volume, size: Spacing, start: Spacing) -> Mapping[str, Any]:
+    """Return the metadata with the georeference, if there is one, in terms of another voxel size and offset."""
+    georeference = volume.metadata.get("georeference")
+    if not georeference:
+        return volume.metadata
+    old = zip(georeference["voxel_size"], georeference["offset"], volume.voxel_size, volume.offset, strict=True)
+    sizes, starts = [], []
+    for (full, origin, own, position), new, at in zip(old, size, start, strict=True):
+        sizes.append(full * new / own)
+        starts.append(at - (position - origin) / full * sizes[-1])
+    return {**volume.metadata, "georeference": {**georeference, "voxel_size": sizes, "offset": starts}}
 
 
 def _open_source(source: str, format: str | None) -> Volume:
