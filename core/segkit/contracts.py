@@ -120,7 +120,8 @@ class Batch:
     target
         ``(N, K, Z, Y, X)`` float32, or ``(N, Z, Y, X)`` int64 class indices; what the task made of the labels.
     mask
-        ``(N, 1, Z, Y, X)`` float32, 1 where the target is known.
+        ``(N, 1, Z, Y, X)`` float32, 1 where the target is known; ``(N, K, Z, Y, X)`` from a task that does not know all
+        channels in the same places.
     origins
         Where each of the N patches came from.
     """
@@ -172,7 +173,9 @@ class Task(Protocol):
         Returns
         -------
         tuple
-            The target, float32 ``(K, Z, Y, X)`` or int64 ``(Z, Y, X)``, and the mask, bool ``(Z, Y, X)``.
+            The target, float32 ``(K, Z, Y, X)`` or int64 ``(Z, Y, X)``, and the mask, bool ``(Z, Y, X)``; with a floating
+            target also ``(K, Z, Y, X)``, for channels that are known in different places. A task always returns the same
+            of both.
         """
 
     def foreground(self, labels: Array) -> Array:
@@ -203,6 +206,9 @@ class Segmenter(Protocol):
     connectivity
         Optional, for ``"touching"``: which neighbours of a voxel it touches, 6 (across faces, the default), 18 (edges
         too) or 26 (corners too).
+    for_channels
+        Optional method: given the names of the prediction's channels, where they are known, it returns the segmenter to
+        use, set up for them, or raises a `DataError` that says which task makes what it reads.
     """
 
     @property

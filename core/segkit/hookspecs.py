@@ -42,7 +42,8 @@ def segkit_losses() -> Factories:  # type: ignore[empty-body]
     ``logits`` is ``(N, K, Z, Y, X)``, as the network gave it; a loss for quantities, such as a mean squared error, takes
     it as it is. A floating ``target`` of that shape holds K independent channels in 0..1 (read
     the logits through a sigmoid); an integer one of shape ``(N, Z, Y, X)`` holds class indices that exclude each
-    other (softmax). ``mask`` is ``(N, 1, Z, Y, X)``, 1 where the target is known and 0 elsewhere.
+    other (softmax). ``mask`` is ``(N, 1, Z, Y, X)``, 1 where the target is known and 0 elsewhere; with independent channels
+    also ``(N, K, Z, Y, X)``, where they are not known in the same places.
     """
 
 

@@ -54,6 +54,6 @@ class Overlap:
         loss = 1 - (found + self.smooth) / denominator
         if self.exponent != 1:  # below 1 its slope at 0 is infinite
             loss = loss.clamp_min(1e-7) ** self.exponent
-        # (N, 1), or (1,): whether there is anything to compare.
-        anything = (known.sum(space) > 0).float()
-        return (loss * anything).mean(-1).sum() / anything.sum().clamp_min(1)
+        # (N, K), or (K,): whether there is anything to compare.
+        anything = (known.sum(space) > 0).float().expand_as(loss)
+        return (loss * anything).sum() / anything.sum().clamp_min(1)

@@ -21,11 +21,12 @@ def exclusive(logits: Tensor, target: Tensor, mask: Tensor) -> bool:
     classes = not target.is_floating_point()
     wanted = (logits.shape[0], *logits.shape[2:]) if classes else logits.shape
     known = (logits.shape[0], 1, *logits.shape[2:])
-    if target.shape != wanted or mask.shape != known:
+    if target.shape != wanted or (mask.shape != known and (classes or mask.shape != logits.shape)):
         raise DataError(
             f"Logits of shape {tuple(logits.shape)} (N, K, Z, Y, X) were given with a {target.dtype} target of shape "
             f"{tuple(target.shape)} and a mask of shape {tuple(mask.shape)}. Such a target must have the shape "
-            f"{tuple(wanted)} and the mask {tuple(known)}: check the task and the number of output channels."
+            f"{tuple(wanted)} and the mask {tuple(known)}{'' if classes else ' or that of the target'}: check the task and "
+            "the number of output channels."
         )
     return classes
 

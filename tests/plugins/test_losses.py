@@ -186,6 +186,32 @@ def test_what_is_not_known_has_no_influence(loss, classes):
 
 
 @everyone
+def test_channels_may_be_known_in_different_places(loss):
+    """A mask for each channel is that of all where they are alike, and cuts single channels out where they are not."""
+    logits, target, mask = batch(False)
+    torch.testing.assert_close(loss(logits, target, mask.expand_as(logits)), loss(logits, target, mask))
+    mask = (torch.rand(SHAPE) > 0.3).float()
+    mask[:, 1] = 0
+    value, slope = gradient(loss, logits, target, mask)
+    assert torch.isfinite(value)
+    assert (slope[mask == 0] == 0).all()
+    assert (slope[:, 0] != 0).any()
+    target[:, 1] = float("nan")
+    logits[:, 1] = 77
+    torch.testing.assert_close(gradient(loss, logits, target, mask)[0], value)
+
+
+@pytest.mark.parametrize("name", ["bce", "dice", "mse"])
+def test_a_channel_that_is_nowhere_known_is_not_there(name):
+    loss = getattr(losses, name)()
+    logits, target, _ = batch(False)
+    mask = (torch.rand(SHAPE) > 0.3).float()
+    mask[:, 1] = 0
+    kept = [0, 2]
+    torch.testing.assert_close(loss(logits, target, mask), loss(logits[:, kept], target[:, kept], mask[:, kept]))
+
+
+@everyone
 @both
 def test_nothing_known_is_a_loss_of_zero_with_a_gradient_of_zero(loss, classes):
     logits, target, mask = batch(classes)
@@ -268,6 +294,9 @@ def test_shapes_that_do_not_fit_are_refused():
         losses.dice()(logits, target[:, :1], mask)
     with pytest.raises(DataError, match="mask"):
         losses.bce()(logits, target, mask[:, 0])
+    logits, target, mask = batch(True)
+    with pytest.raises(DataError, match="mask"):  # classes that exclude each other are known together
+        losses.bce()(logits, target, mask.expand_as(logits))
 
 
 def test_the_registry_validates_options(isolated_plugins):

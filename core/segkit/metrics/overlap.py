@@ -74,7 +74,7 @@ class OverlapMetrics:
         target
             ``(N, K, Z, Y, X)`` floating, present above 0.5; or ``(N, Z, Y, X)`` integer class indices below K.
         mask
-            ``(N, 1, Z, Y, X)``, not 0 where the target is known.
+            ``(N, 1, Z, Y, X)``, not 0 where the target is known; or ``(N, K, Z, Y, X)`` with a floating target.
         """
         channels = len(self.channel_names)
         if prediction.shape[1] != channels:
@@ -82,18 +82,19 @@ class OverlapMetrics:
                 f"A prediction of shape {prediction.shape} has {prediction.shape[1]} channels; scores were set up for "
                 f"{channels}: {', '.join(self.channel_names)}. Pass one channel for each."
             )
-        known = mask[:, 0] != 0
-        voxels = np.count_nonzero(known)
+        known = mask != 0
+        axes = (0, 2, 3, 4)
+        voxels = np.count_nonzero(known, axes)
         if np.issubdtype(target.dtype, np.integer):
+            known = known[:, 0]
             chosen = prediction.argmax(1)[known]
             truth = target[known]
             positives = np.bincount(truth, minlength=channels)
             claimed = np.bincount(chosen, minlength=channels)
             hits = np.bincount(truth[truth == chosen], minlength=channels)
         else:
-            present = (target > 0.5) & known[:, None]
-            found = (prediction > self.threshold) & known[:, None]
-            axes = (0, 2, 3, 4)
+            present = (target > 0.5) & known
+            found = (prediction > self.threshold) & known
             positives, claimed = np.count_nonzero(present, axes), np.count_nonzero(found, axes)
             hits = np.count_nonzero(present & found, axes)
         self._sums += np.stack([hits, claimed - hits, positives - hits, voxels - positives - claimed + hits], axis=1)

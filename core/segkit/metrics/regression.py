@@ -43,7 +43,7 @@ class RegressionMetrics:
         self._sums = np.array(value, np.float64).reshape(3)
 
     def update(self, prediction: Array, target: Array, mask: Array) -> None:
-        """Add one batch: two arrays ``(N, K, Z, Y, X)``, and where the target is known, ``(N, 1, Z, Y, X)``."""
+        """Add one batch: two arrays ``(N, K, Z, Y, X)``, and where the target is known, ``(N, 1 or K, Z, Y, X)``."""
         known = np.broadcast_to(mask != 0, prediction.shape)
         errors = prediction[known] - (target[known].astype(np.float64) * self.scale + self.centre)
         self._sums += (errors.size, np.square(errors).sum(), np.abs(errors).sum())

@@ -28,7 +28,7 @@ def stack(examples: Sequence[Example]) -> Batch:
     return Batch(
         joined([example.raw for example in examples]),
         joined([example.target for example in examples]),
-        joined([example.mask[None].astype(np.float32) for example in examples]),
+        joined([example.mask.reshape(-1, *example.mask.shape[-3:]).astype(np.float32) for example in examples]),
         tuple(example.origin for example in examples),
     )
 

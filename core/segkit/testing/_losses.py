@@ -13,14 +13,14 @@ from segkit.testing._conformance import ConformanceError, Subject, as_component,
 
 __all__ = ["check_loss"]
 
-Case = tuple[Tensor, Tensor]  # logits of a perfect prediction, target
+Case = tuple[Tensor, Tensor, int]  # logits of a perfect prediction, target, channels of the mask
 
 
 def check_loss(loss: Subject, options: Mapping[str, Any] | None = None) -> None:
     """Check a loss: a finite scalar with a finite gradient, lower for a better prediction, blind where nothing is known.
 
-    Floating targets of independent channels and integer targets of exclusive classes are tried; a loss may refuse one of
-    the two with a `ValueError` that says so.
+    Floating targets of independent channels and integer targets of exclusive classes are tried, the former also with
+    channels that are not known in the same places; a loss may refuse one of them with a `ValueError` that says so.
 
     Parameters
     ----------
@@ -38,8 +38,8 @@ def check_loss(loss: Subject, options: Mapping[str, Any] | None = None) -> None:
     compute = component(**options)
     accepted = 0
     generator = torch.Generator().manual_seed(3)
-    for logits, target in _cases(generator):
-        mask = (torch.rand(2, 1, *logits.shape[2:], generator=generator) > 0.3).float()
+    for logits, target, channels in _cases(generator):
+        mask = (torch.rand(2, channels, *logits.shape[2:], generator=generator) > 0.3).float()
         try:
             compute(logits, target, mask)
         except ValueError as error:
@@ -59,11 +59,11 @@ def check_loss(loss: Subject, options: Mapping[str, Any] | None = None) -> None:
 def _cases(generator: torch.Generator) -> list[Case]:
     """Return perfect predictions and their targets: one and three independent channels, exclusive classes."""
     cases: list[Case] = []
-    for channels in (1, 3):
+    for channels, masks in ((1, 1), (3, 1), (3, 3)):
         target = (torch.rand(2, channels, 4, 6, 6, generator=generator) > 0.6).float()
-        cases.append((8 * (2 * target - 1), target))
+        cases.append((8 * (2 * target - 1), target, masks))
     classes = torch.randint(0, 3, (2, 4, 6, 6), generator=generator)
-    cases.append((16 * torch.nn.functional.one_hot(classes, 3).movedim(-1, 1).float() - 8, classes))
+    cases.append((16 * torch.nn.functional.one_hot(classes, 3).movedim(-1, 1).float() - 8, classes, 1))
     return cases
 
 

@@ -70,7 +70,7 @@ def check_task(task: Subject, options: Mapping[str, Any] | None = None, *, image
 
 def _patch(seed: int, image_labels: bool) -> Patch:
     rng = np.random.default_rng(seed)
-    ids = rng.integers(0, 2, (2, 4, 4)).repeat(4, 0).repeat(4, 1).repeat(4, 2).astype(np.uint64)
+    ids = rng.integers(0, 2, (4, 4, 4)).repeat(4, 0).repeat(6, 1).repeat(6, 2).astype(np.uint64)
     raw = rng.normal(size=(1, *ids.shape)).astype(np.float32)
     mask = rng.random(ids.shape) > 0.2
     labels = rng.random((1, *ids.shape)).astype(np.float32) if image_labels else ids
@@ -105,10 +105,11 @@ def _check_target(component: Component, task: Task, patch: Patch, target: Array,
         f"its target for {extent} voxels is {target.dtype} {target.shape}; it is float32 {(task.out_channels, *extent)} or "
         f"int64 {extent}.",
     )
+    by_channel = floating and mask.shape == target.shape
     require(
-        mask.dtype == bool and mask.shape == extent,
+        mask.dtype == bool and (mask.shape == extent or by_channel),
         component,
-        f"its mask is {mask.dtype} {mask.shape}, not bool {extent}.",
+        f"its mask is {mask.dtype} {mask.shape}, not bool {extent}{f' or {target.shape}' if floating else ''}.",
     )
     require(not (mask & ~patch.mask).any(), component, "its mask claims to know voxels that the patch does not.")
     require(np.isfinite(target).all(), component, "its target is not finite.")
@@ -129,7 +130,7 @@ def _check_target(component: Component, task: Task, patch: Patch, target: Array,
 
 def _check_metrics(component: Component, task: Task, prediction: Array, targets: list[tuple[Array, Array]]) -> None:
     target = np.stack([t for t, _ in targets])
-    mask = np.stack([m for _, m in targets])[:, None].astype(np.float32)
+    mask = _stacked([m for _, m in targets])
     whole, first, second = task.metrics(), task.metrics(), task.metrics()
     whole.update(prediction, target, mask)
     first.update(prediction[:1], target[:1], mask[:1])
@@ -154,6 +155,11 @@ def _check_metrics(component: Component, task: Task, prediction: Array, targets:
     task.metrics().compute()  # before anything was added
 
 
+def _stacked(masks: list[Array]) -> Array:
+    """Return masks as a batch holds them, float32 ``(N, 1 or K, Z, Y, X)``."""
+    return np.stack([mask.reshape(-1, *mask.shape[-3:]) for mask in masks]).astype(np.float32)
+
+
 class _Scale(nn.Module):
     """A network for any number of input channels, because some tasks add their own."""
 
@@ -171,10 +177,13 @@ def _check_step(component: Component, task: Task, patches: list[Patch], targets:
 
     def loss(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         require(
-            mask.ndim == 5 and mask.shape[1] == 1 and mask.shape[2:] == logits.shape[2:] == target.shape[-3:],
+            mask.ndim == 5
+            and mask.shape[1] in (1, logits.shape[1] if target.ndim == 5 else 1)
+            and mask.shape[2:] == logits.shape[2:] == target.shape[-3:],
             component,
             f"its step gives the loss logits {tuple(logits.shape)}, a target {tuple(target.shape)} and a mask "
-            f"{tuple(mask.shape)}; (N, K, Z, Y, X), (N, K, Z, Y, X) or (N, Z, Y, X), and (N, 1, Z, Y, X) belong together.",
+            f"{tuple(mask.shape)}; (N, K, Z, Y, X), (N, K, Z, Y, X) or (N, Z, Y, X), and (N, 1, Z, Y, X), or (N, K, Z, Y, X) "
+            "with the first two, belong together.",
         )
         return ((logits - 0.25).square() * mask).sum() / mask.sum().clamp_min(1)
 
@@ -182,7 +191,7 @@ def _check_step(component: Component, task: Task, patches: list[Patch], targets:
     batch = Batch(
         torch.from_numpy(np.stack([patch.raw for patch in patches])),
         torch.from_numpy(np.stack([target for target, _ in targets])),
-        torch.from_numpy(np.stack([mask for _, mask in targets])[:, None].astype(np.float32)),
+        torch.from_numpy(_stacked([mask for _, mask in targets])),
         tuple(patch.origin for patch in patches),
     )
     value = task.step(network, batch, loss)
