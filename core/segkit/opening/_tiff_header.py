@@ -28,7 +28,7 @@ _CODES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
 @dataclass(frozen=True, slots=True)
 class TiffHeader:
-    """Size, samples, bits and compression of an image in a TIFF, and whether another one follows."""
+    """Size, samples, bits and compression of an image in a TIFF, whether another one follows, and which tags there are."""
 
     width: int
     length: int
@@ -37,6 +37,7 @@ class TiffHeader:
     kind: int
     compression: int
     more: bool
+    tags: frozenset[int]
 
 
 def check_tiff(path: Path, offset: int | None = None) -> TiffHeader:
@@ -57,8 +58,8 @@ def check_tiff(path: Path, offset: int | None = None) -> TiffHeader:
     size = path.stat().st_size
     with path.open("rb") as file:
         try:
-            tags, following = _directory(file, size, offset)
-            header = _check(tags, size, following)
+            tags, following, names = _directory(file, size, offset)
+            header = _check(tags, size, following, names)
         except (struct.error, ValueError, KeyError, IndexError, OverflowError) as error:
             what = f"it lacks tag {error}" if isinstance(error, KeyError) else str(error)
             raise DataError(
@@ -111,8 +112,10 @@ def _read(file: IO[bytes], size: int, start: int, length: int) -> bytes:
     return file.read(length)
 
 
-def _directory(file: IO[bytes], size: int, offset: int | None) -> tuple[dict[int, tuple[int, tuple[int, ...]]], int]:
-    """Return count and first values of each tag that holds whole numbers, and where the next directory begins."""
+def _directory(
+    file: IO[bytes], size: int, offset: int | None
+) -> tuple[dict[int, tuple[int, tuple[int, ...]]], int, frozenset[int]]:
+    """Return count and first values of each tag of whole numbers, where the next directory begins, and all tags."""
     order, big = _byte_order(_read(file, size, 0, 4))
     if offset is None:
         start = 8 if big else 4
@@ -123,10 +126,11 @@ def _directory(file: IO[bytes], size: int, offset: int | None) -> tuple[dict[int
         raise ValueError(f"its directory claims {count} tags")
     first, entry = offset + (8 if big else 2), 4 + 2 * width
     table = _read(file, size, first, count * entry)
-    tags = {}
+    tags, names = {}, set()
     for i in range(count):
         raw = table[i * entry : (i + 1) * entry]
         tag, kind, values = struct.unpack(order + ("HHQ" if big else "HHI"), raw[: 4 + width])
+        names.add(tag)
         length = values * _SIZES.get(kind, 1)
         place = first + i * entry + 4 + width
         if length > width:
@@ -141,10 +145,12 @@ def _directory(file: IO[bytes], size: int, offset: int | None) -> tuple[dict[int
     following = 0
     if end + width <= size:
         (following,) = struct.unpack(order + ("Q" if big else "I"), _read(file, size, end, width))
-    return tags, following
+    return tags, following, frozenset(names)
 
 
-def _check(tags: dict[int, tuple[int, tuple[int, ...]]], size: int, following: int) -> TiffHeader:
+def _check(
+    tags: dict[int, tuple[int, tuple[int, ...]]], size: int, following: int, names: frozenset[int]
+) -> TiffHeader:
     def one(tag: int, default: int) -> int:
         return tags[tag][1][0] if tag in tags and tags[tag][1] else default
 
@@ -169,4 +175,4 @@ def _check(tags: dict[int, tuple[int, tuple[int, ...]]], size: int, following: i
         raise ValueError(f"it claims {row * length * depth} bytes of pixels, compressed into {size}")
     if tiled and across * down * samples * max(bits) // 8 > max(_MOST_TILE_BYTES, row * length):
         raise ValueError(f"it claims tiles of {down} x {across} pixels")
-    return TiffHeader(width, length, samples, bits, one(339, 1), compression, following != 0)
+    return TiffHeader(width, length, samples, bits, one(339, 1), compression, following != 0, names)
