@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge, Le, Lt
 
 import segkit
+from segkit import Unit
+from segkit.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,6 +49,59 @@ def quarter_turns(*, axes: Literal["z", "all"] = "z") -> Augmentation:
     from segkit_augmentations._turns import Turns
 
     return Turns(upright=axes == "z")
+
+
+def deform(
+    *,
+    rotation: Annotated[float, Ge(0), Le(180), Unit("degrees")] = 15.0,
+    tilt: Annotated[float, Ge(0), Le(180), Unit("degrees")] | None = None,
+    scaling: Annotated[float, Ge(0), Le(3)] = 0.1,
+    shear: Annotated[float, Ge(0), Le(1)] = 0.05,
+    displacement: Annotated[float, Ge(0)] = 6.0,
+    spacing: Annotated[float, Ge(2)] = 32.0,
+    probability: Annotated[float, Ge(0), Le(1)] = 0.5,
+) -> Augmentation:
+    """Rotates, scales, shears and bends: affine and elastic deformation in one pass.
+
+    It acts in space, not on the grid: voxels that are longer along z are not turned into the plane as if they were cubes.
+    The image is interpolated linearly, and ids are taken from the nearest voxel. What comes from beyond the borders of
+    the patch is a reflection in the image and is masked out of the loss.
+
+    Bending is a uniform cubic B-spline with random control points. It never folds over, because the displacement is held
+    below 0.4 of the spacing (Choi and Lee, Graphical Models 62, 2000).
+
+    Parameters
+    ----------
+    rotation
+        Largest angle around z, either way.
+    tilt
+        Largest angle out of the plane of y and x, either way. 0 moves nothing out of its section. None is the same as
+        `rotation`, or as 0 where voxels are more than 3 times as long along z, as nnU-Net has it.
+    scaling
+        Largest relative change of size: 0.1 makes objects up to 1.1 times as large or as small.
+    shear
+        Largest shift along one axis for each step along another.
+    displacement
+        Largest displacement of a control point along each axis, in voxels of the axis with the smallest ones; equally
+        long in space along the others. 0 bends nothing.
+    spacing
+        Distance between control points, in the same unit.
+    probability
+        How often anything happens at all; otherwise the patch stays as sharp as it is.
+
+    Raises
+    ------
+    UsageError
+        If `displacement` is above 0.4 of `spacing`.
+    """
+    if displacement > 0.4 * spacing:
+        raise UsageError(
+            f"deform(displacement={displacement:g}, spacing={spacing:g}) could fold the image over. Displacements up to "
+            f"0.4 of the spacing cannot: at most {0.4 * spacing:g} here, or a spacing of at least {displacement / 0.4:g}."
+        )
+    from segkit_augmentations._deform import Deform
+
+    return Deform(rotation, tilt, scaling, shear, displacement, spacing, probability)
 
 
 def intensity(
@@ -99,4 +154,4 @@ def blur(
 @segkit.hookimpl
 def segkit_augmentations() -> dict[str, Callable[..., Augmentation]]:
     """Offer all of them."""
-    return {"blur": blur, "flips": flips, "intensity": intensity, "quarter_turns": quarter_turns}
+    return {"blur": blur, "deform": deform, "flips": flips, "intensity": intensity, "quarter_turns": quarter_turns}

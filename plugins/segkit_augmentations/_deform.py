@@ -1,0 +1,131 @@
+"""Random smooth maps of space: turned, scaled, sheared and bent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import cos, log, pi, radians, sin
+
+import numpy as np
+
+from segkit.contracts import Array, Patch
+from segkit_augmentations._warp import spline, warp
+
+__all__ = ["Deform", "deformed"]
+
+STRONGLY_ANISOTROPIC = 3.0
+"""From this ratio of voxel sizes on sections are kept apart, as nnU-Net does (Isensee et al. 2021)."""
+
+
+@dataclass(frozen=True)
+class Deform:
+    """See `segkit_augmentations.deform`."""
+
+    rotation: float
+    tilt: float | None
+    scaling: float
+    shear: float
+    displacement: float
+    spacing: float
+    probability: float
+
+    def __call__(self, patch: Patch, rng: np.random.Generator) -> Patch:
+        """Return a patch that was deformed, or is as it was."""
+        chance, turn, axis, tilt, zoom, strength = rng.random(6)
+        if chance >= self.probability:
+            return patch
+        size = np.array(patch.voxel_size, np.float64)
+        flat = self._is_flat(patch)
+        map_ = rotation(radians(self.rotation) * (2 * turn - 1))
+        slants = rng.uniform(-self.shear, self.shear, 3)
+        map_ = map_ @ np.array([[1, 0, 0], [slants[0], 1, 0], [slants[1], slants[2], 1]])
+        factor = np.exp(log(1 + self.scaling) * (2 * zoom - 1))
+        if flat:
+            map_[1:, 1:] *= factor
+        else:
+            most = radians(self.rotation if self.tilt is None else self.tilt)
+            map_ = tilted(most * (2 * tilt - 1), pi * axis) @ map_ * factor
+        voxel = float(min(size[1:]) if flat else min(size))
+        spacing = np.maximum(self.spacing * voxel / size, 1.0)
+        phase = rng.random(3)
+        points = [int((n - 1) / step + shift) + 4 for n, step, shift in zip(patch.mask.shape, spacing, phase)]
+        bend = rng.uniform(-1, 1, (3, *points)) * (strength * self.displacement * voxel)
+        if flat:
+            bend[0] = 0
+        return deformed(patch, map_, bend, spacing, phase, flat)
+
+    def _is_flat(self, patch: Patch) -> bool:
+        """Whether no voxel may leave its section."""
+        z, *plane = patch.voxel_size
+        if len(patch.mask) == 1 or self.tilt == 0:
+            return True
+        return self.tilt is None and z > STRONGLY_ANISOTROPIC * min(plane)
+
+
+def rotation(angle: float) -> Array:
+    """Return the turn around z by an angle in radians, for (z, y, x)."""
+    c, s = cos(angle), sin(angle)
+    return np.array([[1, 0, 0], [0, c, -s], [0, s, c]], np.float64)
+
+
+def tilted(angle: float, direction: float) -> Array:
+    """Return the turn by an angle around an axis in the plane of y and x, both in radians."""
+    c, s = cos(angle), sin(angle)
+    out = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]], np.float64)
+    return rotation(direction) @ out @ rotation(-direction)
+
+
+def deformed(patch: Patch, map_: Array, bend: Array, spacing: Array, phase: Array, flat: bool) -> Patch:
+    """Return a patch sampled at ``map_ @ (x + bend(x))``, both seen from its centre.
+
+    Parameters
+    ----------
+    patch
+        What is sampled.
+    map_
+        Matrix ``(3, 3)`` between positions in space, (z, y, x).
+    bend
+        Displacement of the control points of a cubic B-spline in space, ``(3, gz, gy, gx)``.
+    spacing
+        Distance between control points in voxels, for each axis.
+    phase
+        Where between two control points the first voxel lies, 0..1, for each axis.
+    flat
+        Whether neither moves anything along z.
+
+    Returns
+    -------
+    Patch
+        Image interpolated linearly, whole numbers taken from the nearest voxel, labels that are an image interpolated.
+        Beyond its borders the patch is reflected, and nothing is known.
+    """
+    shape, size = patch.mask.shape, np.array(patch.voxel_size, np.float64)
+    voxels = map_ * size / size[:, None]
+    centre = (np.array(shape) - 1) / 2
+    matrix = np.column_stack([voxels, centre - voxels @ centre]).astype(np.float32)
+    grid = np.tensordot(map_, bend, 1) / size[:, None, None, None]
+    (cells_z, *_), (cells_y, *_), (cells_x, *_) = splines = [spline(*it) for it in zip(shape, spacing, phase)]
+    bounds = np.searchsorted(cells_x, np.arange(cells_x[-1] + 2))
+    # The compiled loop sees ids as bits without a sign: four types in all, and each exact.
+    labels, chosen = patch.labels, patch.labels.dtype.kind != "f"
+    flags = f"u{labels.dtype.itemsize}" if chosen else np.float32
+    plain = _ready(labels, labels.dtype if chosen else np.float32).view(flags).reshape(-1, patch.mask.size)
+    sources = (
+        _ready(patch.raw, np.float32).reshape(len(patch.raw), -1),
+        plain if chosen else np.empty((0, 0), np.uint64),
+        np.empty((0, 0), np.float32) if chosen else plain,
+        _ready(patch.mask, np.bool_).view(np.uint8).ravel(),
+    )
+    results = raw, ids, pictures, known = tuple(np.empty_like(source) for source in sources)
+    cells, weights = (cells_z, cells_y), tuple(weight for _, weight in splines)
+    warp(sources, shape, matrix, grid.astype(np.float32), cells, weights, bounds, flat, results)
+    return replace(
+        patch,
+        raw=raw.reshape(patch.raw.shape).astype(patch.raw.dtype, copy=False),
+        labels=(ids.view(labels.dtype) if chosen else pictures.astype(labels.dtype, copy=False)).reshape(labels.shape),
+        mask=known.view(np.bool_).reshape(shape),
+    )
+
+
+def _ready(array: Array, dtype: np.dtype | type) -> Array:
+    """Return an array that the compiled loop takes: contiguous, of that type, writable (or it compiles once more)."""
+    return np.require(array, dtype, ["C", "W"])

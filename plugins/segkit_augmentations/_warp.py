@@ -1,0 +1,189 @@
+"""One pass over a patch that samples image, labels and mask wherever a smooth map says.
+
+Nothing of the size of the patch is made on the way: the map is an affine one plus a cubic B-spline, summed up from its
+few control points for one row of voxels at a time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from segkit_augmentations._compiled import compiled
+
+__all__ = ["spline", "warp"]
+
+Array = np.ndarray[Any, Any]
+
+
+def spline(length: int, spacing: float, phase: float) -> tuple[Array, Array]:
+    """Return, for each voxel of an axis, the first of the four control points that matter and their weights.
+
+    Parameters
+    ----------
+    length
+        Number of voxels.
+    spacing
+        Distance between control points, in voxels.
+    phase
+        Where between two control points the first voxel lies, 0..1.
+
+    Returns
+    -------
+    tuple
+        The first control points, int64 ``(length,)``, and the weights of a uniform cubic B-spline, float32
+        ``(4, length)``.
+    """
+    place = np.arange(length) / spacing + phase
+    cell = place.astype(np.int64)
+    t = place - cell
+    weights = np.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3]) / 6
+    return cell, weights.astype(np.float32)
+
+
+@compiled
+def _collapse(grid: Any, cell: int, weights: Any, out: Any) -> None:
+    """Sum up four neighbours along the second axis of ``(3, n, m)``, weighted."""
+    for k in range(3):
+        first, second, third, fourth = grid[k, cell], grid[k, cell + 1], grid[k, cell + 2], grid[k, cell + 3]
+        for i in range(out.shape[1]):
+            out[k, i] = weights[0] * first[i] + weights[1] * second[i] + weights[2] * third[i] + weights[3] * fourth[i]
+
+
+@compiled
+def _place(start: Any, slope: Any, row: Any, weights: Any, bounds: Any, out: Any) -> None:
+    """Find where a row of voxels is sampled, along one axis."""
+    for cell in range(len(bounds) - 1):
+        a, b, c, d = row[cell], row[cell + 1], row[cell + 2], row[cell + 3]
+        for x in range(bounds[cell], bounds[cell + 1]):
+            bent = weights[0, x] * a + weights[1, x] * b + weights[2, x] * c + weights[3, x] * d
+            out[x] = start + slope * np.float32(x) + bent
+
+
+@compiled
+def _fold(places: Any, length: int, beyond: int, stride: Any, base: Any, nearest: Any, inside: Any) -> None:
+    """Reflect places back into the patch, and turn them into the voxel before each and the fraction beyond it.
+
+    That voxel has at least `beyond` others behind it.
+    """
+    half, zero, last = np.float32(0.5), np.float32(0), np.float32(length - 1)
+    top, end = np.int32(max(length - 1 - beyond, 0)), np.float32(length - 0.5)
+    for x in range(len(places)):
+        p = places[x]
+        inside[x] &= np.uint8((p >= -half) & (p < end))
+        p = last - abs(last - abs(p))
+        p = min(max(p, zero), last)
+        i = min(np.int32(p), top)
+        places[x] = p - np.float32(i)
+        base[x] += i * stride
+        nearest[x] += np.int32(p + half) * stride
+
+
+@compiled
+def _linear(image: Any, base: Any, fractions: Any, steps: Any, flat: bool, out: Any) -> None:
+    """Sample a row of one channel; `flat` saves the neighbours along z."""
+    step_z, step_y, step_x = steps
+    fz, fy, fx = fractions[0], fractions[1], fractions[2]
+    for x in range(len(out)):
+        i = np.uint32(base[x])
+        j = i + step_y
+        a = image[i] + fx[x] * (image[i + step_x] - image[i])
+        b = image[j] + fx[x] * (image[j + step_x] - image[j])
+        out[x] = a + fy[x] * (b - a)
+    if flat:
+        return
+    for x in range(len(out)):
+        i = np.uint32(base[x]) + step_z
+        j = i + step_y
+        a = image[i] + fx[x] * (image[i + step_x] - image[i])
+        b = image[j] + fx[x] * (image[j + step_x] - image[j])
+        out[x] += fz[x] * (a + fy[x] * (b - a) - out[x])
+
+
+@compiled
+def _choose(values: Any, places: Any, out: Any) -> None:
+    for x in range(len(out)):
+        out[x] = values[np.uint32(places[x])]
+
+
+@compiled
+def _require(known: Any, base: Any, fractions: Any, steps: Any, out: Any) -> None:
+    """Leave known only what was interpolated from known voxels alone."""
+    least = np.float32(1e-3)
+    for x in range(len(out)):
+        for corner in range(8):
+            i, weight = np.uint32(base[x]), np.float32(1)
+            for k in range(3):
+                f = fractions[k, x]
+                if corner >> k & 1:
+                    i += steps[k]
+                    weight *= f
+                else:
+                    weight *= 1 - f
+            if weight > least:
+                out[x] &= known[i]
+
+
+@compiled
+def warp(
+    sources: Any, shape: Any, matrix: Any, grid: Any, cells: Any, weights: Any, bounds: Any, flat: bool, results: Any
+) -> None:
+    """Fill `results` with what lies where the map says in `sources`.
+
+    Parameters
+    ----------
+    sources
+        Image, float32 ``(C, N)``; labels to be chosen, unsigned ``(K, N)``; labels to be interpolated, float32
+        ``(P, N)``; mask, uint8 ``(N,)``. N is the number of voxels; K and P may be 0.
+    shape
+        ``(Z, Y, X)``.
+    matrix
+        Affine map from voxels of the result to those of the source, float32 ``(3, 4)``.
+    grid
+        Displacement at the control points, in voxels of the source, float32 ``(3, gz, gy, gx)``.
+    cells, weights
+        What `spline` returns for each axis, the cells of z and y only.
+    bounds
+        For each first control point along x, at which x it begins to be that, and X at the end.
+    flat
+        Whether every place lies in its own section, so that nothing is interpolated along z.
+    results
+        Arrays like the sources.
+    """
+    raw, ids, pictures, known = sources
+    raw_out, ids_out, pictures_out, known_out = results
+    depth, height, width = shape
+    row = np.empty((3, grid.shape[3]), np.float32)
+    plane = np.empty((3, grid.shape[2] * grid.shape[3]), np.float32)
+    columns, rows = grid.reshape(3, grid.shape[1], plane.shape[1]), plane.reshape(3, grid.shape[2], grid.shape[3])
+    base, nearest = np.empty(width, np.int32), np.empty(width, np.int32)
+    inside, places = np.empty(width, np.uint8), np.empty((3, width), np.float32)
+    strides = (np.int32(height * width), np.int32(width), np.int32(1))
+    steps = (
+        np.uint32(strides[0] if depth > 1 else 0),
+        np.uint32(strides[1] if height > 1 else 0),
+        np.uint32(1 if width > 1 else 0),
+    )
+    for z in range(depth):
+        _collapse(columns, cells[0][z], weights[0][:, z], plane)
+        for y in range(height):
+            _collapse(rows, cells[1][y], weights[1][:, y], row)
+            base[:], nearest[:], inside[:] = 0, 0, 1
+            for k in range(3):
+                start = matrix[k, 0] * np.float32(z) + matrix[k, 1] * np.float32(y) + matrix[k, 3]
+                _place(start, matrix[k, 2], row[k], weights[2], bounds, places[k])
+                _fold(places[k], shape[k], 0 if flat and k == 0 else 1, strides[k], base, nearest, inside)
+            span = slice((z * height + y) * width, (z * height + y + 1) * width)
+            for c in range(len(raw)):
+                _linear(raw[c], base, places, steps, flat, raw_out[c, span])
+            _choose(known, nearest, known_out[span])
+            for x in range(width):
+                inside[x] &= known_out[span][x]
+            for c in range(len(ids)):
+                _choose(ids[c], nearest, ids_out[c, span])
+            for c in range(len(pictures)):
+                _linear(pictures[c], base, places, steps, flat, pictures_out[c, span])
+            if len(pictures):
+                _require(known, base, places, steps, inside)
+            known_out[span] = inside
