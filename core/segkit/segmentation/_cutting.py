@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,11 +39,14 @@ class Provisional:
         What cuts it.
     layout
         The blocks.
+    threads
+        How many blocks are cut at once where many are asked for.
     """
 
     prediction: Volume
     segmenter: Segmenter
     layout: Layout
+    threads: int = 1
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -60,13 +66,54 @@ class Provisional:
             place = self.layout.place(index, seen)
             part = place & box
             if part is not None:
-                cut = self.cut(seen)
+                cut = self._cut(self.prediction.read(seen), seen)
                 out[part.relative_to(box.start).slices] = cut[part.relative_to(place.start).slices]
         return out
 
-    def cut(self, box: Box) -> Array:
-        """Return the objects of one region, counted from 1."""
-        voxels = self.prediction.read(box).reshape(-1, *box.shape)
+    def read_blocks(self, boxes: Iterable[Box]) -> Iterator[Array]:
+        """Yield what is in many regions, in order; where they are slots, several are cut at once."""
+        chosen = list(boxes)
+        touched = [list(self.layout.slots.touching(box)) for box in chosen]
+        if any(len(indices) != 1 for indices in touched):
+            yield from (self[box.slices] for box in chosen)
+            return
+        for box, (index,), cut in zip(chosen, touched, self.cuts([index for (index,) in touched]), strict=True):
+            place = self.layout.place(index, self.layout.seen(index))
+            part = place & box
+            if part == box == place:
+                yield cut.astype(np.uint32, copy=False)
+                continue
+            out = np.zeros(box.shape, np.uint32)
+            if part is not None:
+                out[part.relative_to(box.start).slices] = cut[part.relative_to(place.start).slices]
+            yield out
+
+    def cuts(self, indices: Sequence[int]) -> Iterator[Array]:
+        """Yield the objects in what blocks see, in order: some blocks are cut while the prediction of the next is made."""
+        seen = [self.layout.seen(index) for index in indices]
+        voxels = self.prediction.read_blocks(seen)
+        if self.threads == 1:
+            yield from map(self._cut, voxels, seen)
+            return
+        waiting: deque[Future[Array]] = deque()
+        broken: Exception | None = None
+        with ThreadPoolExecutor(self.threads, "segkit-cut") as pool:
+            for box in seen:
+                try:
+                    waiting.append(pool.submit(self._cut, next(voxels), box))
+                except Exception as error:  # what was read before it is still cut, and yielded
+                    broken = error
+                    break
+                if len(waiting) > self.threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        if broken is not None:
+            raise broken
+
+    def _cut(self, prediction: Array, box: Box) -> Array:
+        """Return the objects of one region, counted from 1: unsigned, of at most 32 bits."""
+        voxels = prediction.reshape(-1, *box.shape)
         ids = np.asarray(self.segmenter(voxels, self.prediction.voxel_size))
         if ids.shape != box.shape or ids.dtype.kind not in "ui":
             raise PluginError(
@@ -78,4 +125,4 @@ class Provisional:
 
             if ids.size and (int(ids.max()) > box.size or int(ids.min()) < 0):
                 ids, _ = fastremap.renumber(ids, preserve_zero=True)
-        return ids.astype(np.uint32, copy=False)
+        return ids if ids.dtype in (np.uint16, np.uint32) else ids.astype(np.uint32)

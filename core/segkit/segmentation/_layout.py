@@ -6,15 +6,35 @@ about its halo. A slot of the array belongs to one block, which is why ids need 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 from segkit.geometry import Box, Lattice, Triple
 
-__all__ = ["Layout", "whole_chunks"]
+__all__ = ["Layout", "cell_shape", "whole_chunks"]
 
 _CHUNK, _FLAT_CHUNK = 64, 512
+_CELL_VOXELS = 192**3
+
+
+def cell_shape(shape: Triple, voxel_size: Sequence[float]) -> Triple:
+    """Return what is cut at once where the result depends on it: a matter of the volume alone, never of its storage.
+
+    About 192^3 voxels, as near to a physical cube as the volume allows, and as equal along each axis as can be.
+    """
+    lengths: dict[int, int] = {}  # by axis, where the volume ends before a cell would
+    while len(lengths) < 3:
+        free = [axis for axis in range(3) if axis not in lengths]
+        room = _CELL_VOXELS / math.prod(lengths.values()) * math.prod(voxel_size[axis] for axis in free)
+        side = room ** (1 / len(free))
+        short = {axis: shape[axis] for axis in free if shape[axis] * voxel_size[axis] <= side}
+        if not short:
+            most = {axis: max(1, round(side / voxel_size[axis])) for axis in free}
+            lengths |= {axis: -(-shape[axis] // -(-shape[axis] // most[axis])) for axis in free}
+        lengths |= short
+    return lengths[0], lengths[1], lengths[2]
 
 
 def whole_chunks(block: Triple) -> tuple[Triple, Triple]:

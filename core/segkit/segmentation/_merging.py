@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from segkit.durable import replace_file
+from segkit.geometry import Box
 from segkit.segmentation._cutting import box_of
 from segkit.segmentation._layout import Layout
-from segkit.volume import Volume
+from segkit.segmentation._seams import Opinions
 
 __all__ = ["Found", "Names", "Relabelled"]
 
@@ -125,14 +126,14 @@ class Relabelled:
     ----------
     layout
         The blocks.
-    store
-        The provisional objects.
+    opinions
+        Their provisional objects.
     names
         Their final ids.
     """
 
     layout: Layout
-    store: Volume
+    opinions: Opinions
     names: Names
 
     @property
@@ -147,18 +148,16 @@ class Relabelled:
 
     def __getitem__(self, key: tuple[slice, ...]) -> Array:
         box = box_of(key, self.shape)
-        out = np.zeros(box.shape, np.uint64)
+        out = np.empty(box.shape, np.uint64)
         for index in self.layout.lattice.touching(box):
-            part = self.layout.lattice[index] & box
-            assert part is not None
-            table = self.names.of_block(index)
-            local = self.store.read(self.layout.place(index, part))
-            target = out[part.relative_to(box.start).slices]
-            if np.array_equal(table, np.arange(len(table))):
-                target[...] = local
-                continue
-            for ids, plane in zip(
-                target, local, strict=True
-            ):  # one by one: numpy makes 8 byte indices of all it is given
-                np.take(table, plane, out=ids, mode="clip")
+            self.write(index, box, out)
         return out
+
+    def write(self, index: int, box: Box, out: Array) -> None:
+        """Write what block `index` holds of `box` into `out`, which covers `box`."""
+        from segkit.segmentation._passes import rename
+
+        part = self.layout.lattice[index] & box
+        if part is not None:
+            ids = self.opinions.read(index, part)
+            rename(ids, self.names.of_block(index), out[part.relative_to(box.start).slices])

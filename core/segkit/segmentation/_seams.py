@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from segkit.contracts import Segmenter
 from segkit.geometry import Box, Triple
+from segkit.metrics.contingency import Contingency
 from segkit.segmentation._layout import Layout
 from segkit.volume import Volume
 
-__all__ = ["SHARED", "contents", "overlapping", "touching"]
+__all__ = ["SHARED", "Held", "Look", "Opinions", "Stored"]
 
 Array = np.ndarray[Any, Any]
 
@@ -20,107 +23,138 @@ SHARED = 0.5
 blocks see them. Above one half, an object has at most one such partner in each neighbouring block."""
 
 
-def _keys(index: Array | int, local: Array) -> Array:
-    """Return ids that are distinct in the whole volume: the block in the upper half, the id in the block below it."""
-    return (np.asarray(index, np.uint64) << np.uint64(32)) | local.astype(np.uint64)
+class Opinions(Protocol):
+    """What each block says about the voxels it sees."""
+
+    def read(self, index: int, box: Box) -> Array:
+        """Return the ids that block `index` gives to the voxels of the volume in `box`, all of which it sees."""
 
 
-def contents(layout: Layout, index: int, cut: Array) -> tuple[Array, Array, Array]:
-    """Return the key of each object in a block, its number of voxels, and where in the volume its first voxel lies."""
-    import fastremap
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """Opinions in the slots of a store."""
 
-    block = layout.lattice[index]
-    inner = np.ascontiguousarray(cut[block.relative_to(layout.seen(index).start).slices])
-    local, first, voxels = fastremap.unique(inner, return_index=True, return_counts=True)
-    kept = local != 0
-    z, y, x = (
-        part.astype(np.uint64) + np.uint64(start)
-        for part, start in zip(np.unravel_index(first[kept].astype(np.int64), inner.shape), block.start, strict=True)
-    )
-    _, height, width = (np.uint64(n) for n in layout.lattice.extent.shape)
-    return _keys(index, local[kept]), voxels[kept].astype(np.uint64), (z * height + y) * width + x
+    layout: Layout
+    store: Volume
+
+    def read(self, index: int, box: Box) -> Array:
+        """See `Opinions`."""
+        return self.store.read(self.layout.place(index, box))
 
 
-def touching(layout: Layout, index: int, store: Volume, connectivity: int) -> Array:
-    """Return pairs of keys ``(P, 2)`` of objects that touch across the upper faces of a block.
+@dataclass(frozen=True, eq=False)
+class Held:
+    """Opinions in memory, an array for each block."""
 
-    Two neighbouring voxels span a cell of at most 2 x 2 x 2 voxels. They belong to the block that holds the first
-    corner of that cell, so that each pair of voxels is looked at once, across edges and corners too.
+    layout: Layout
+    cuts: list[Array]
+
+    def read(self, index: int, box: Box) -> Array:
+        """See `Opinions`."""
+        found: Array = self.cuts[index][box.relative_to(self.layout.seen(index).start).slices]
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """Looks at one block, in any process: ``look(index)`` returns keys, voxels, first voxels, and pairs of keys.
+
+    A key is an id that is distinct in the whole volume: the block in its upper half, the id in the block below it.
+
+    Parameters
+    ----------
+    layout
+        The blocks.
+    opinions
+        Their provisional objects.
+    stitching
+        See `segkit.contracts.Segmenter`.
+    connectivity
+        Likewise.
     """
-    lattice = layout.lattice
-    block = lattice[index]
-    grown = Box(block.start, _upwards(block.stop)) & lattice.extent
-    assert grown is not None
-    if grown == block:
-        return np.zeros((0, 2), np.uint64)
-    local = store.read(grown)
-    blocks = [np.full(n, p, np.uint64) for n, p in zip(local.shape, lattice.position(index), strict=True)]
-    for axis, inner in enumerate(block.shape):
-        blocks[axis][inner:] += np.uint64(1)
-    _, rows, columns = (np.uint64(n) for n in lattice.counts)
-    found = []
-    for step in product((-1, 0, 1), repeat=3):
-        if step <= (0, 0, 0) or sum(map(abs, step)) > {6: 1, 18: 2, 26: 3}[connectivity]:
-            continue
-        for axis in np.flatnonzero(step).tolist():
-            if grown.shape[axis] == block.shape[axis]:
+
+    layout: Layout
+    opinions: Opinions
+    stitching: Literal["touching", "overlap"]
+    connectivity: int
+
+    @classmethod
+    def of(cls, layout: Layout, opinions: Opinions, segmenter: Segmenter) -> Look:
+        """Return what looks at the objects that `segmenter` cut."""
+        return cls(layout, opinions, segmenter.stitching, getattr(segmenter, "connectivity", 6))
+
+    def __call__(self, index: int) -> tuple[Array, Array, Array, Array]:
+        seen, block = self.layout.seen(index), self.layout.lattice[index]
+        cut: Array = self.opinions.read(index, seen)
+        inner = cut[block.relative_to(seen.start).slices]
+        pairs = self.touching(index, inner) if self.stitching == "touching" else self.overlapping(index, cut)
+        return (*self._contents(index, inner), pairs)
+
+    def _contents(self, index: int, ids: Array) -> tuple[Array, Array, Array]:
+        """Return the key of each object in a block, its number of voxels, and where in the volume its first voxel lies."""
+        from segkit.segmentation._passes import tally
+
+        block = self.layout.lattice[index]
+        voxels, first = np.zeros((2, int(ids.max()) + 1), np.int64)
+        tally(ids.reshape(-1), voxels, first)
+        voxels[0] = 0
+        local = np.flatnonzero(voxels)
+        z, y, x = (
+            part.astype(np.uint64) + np.uint64(start)
+            for part, start in zip(np.unravel_index(first[local], block.shape), block.start, strict=True)
+        )
+        _, height, width = (np.uint64(n) for n in self.layout.lattice.extent.shape)
+        return _keys(index, local), voxels[local].astype(np.uint64), (z * height + y) * width + x
+
+    def touching(self, index: int, ids: Array) -> Array:
+        """Return pairs of keys ``(P, 2)`` of objects that touch, one in this block and one in a later neighbour.
+
+        Every two blocks that share a face, an edge or a corner are looked at once, from the earlier of them.
+        """
+        from segkit.segmentation._passes import meet
+
+        lattice, found = self.layout.lattice, [np.zeros((0, 2), np.uint64)]
+        reach = {6: 1, 18: 2, 26: 3}[self.connectivity]
+        steps = [(z, y, x) for z, y, x in product((-1, 0, 1), repeat=3) if (z, y, x) > (0, 0, 0)]
+        for step in steps:
+            away = sum(map(abs, step))
+            position = [p + s for p, s in zip(lattice.position(index), step, strict=True)]
+            inside = all(0 <= p < n for p, n in zip(position, lattice.counts, strict=True))
+            if away > reach or not inside:
                 continue
-            sides = []
-            for side in (-np.minimum(step, 0), np.maximum(step, 0)):
-                cells = [
-                    range(int(s), int(n) - abs(t) + int(s)) for s, n, t in zip(side, grown.shape, step, strict=True)
-                ]
-                # only cells whose first corner is in this block, and in its last layer along the axis
-                ends = [min(len(r), n) for r, n in zip(cells, block.shape, strict=True)]
-                parts = [slice(r.start, r.start + end) for r, end in zip(cells, ends, strict=True)]
-                last = block.shape[axis] - 1 + int(side[axis])
-                parts[axis] = slice(last, last + 1)
-                z, y, x = (b[p] for b, p in zip(blocks, parts, strict=True))
-                number = (z[:, None, None] * rows + y[:, None]) * columns + x
-                ids = local[tuple(parts)]
-                sides.append((ids.ravel(), np.broadcast_to(number, ids.shape).ravel()))
-            (a, in_a), (b, in_b) = sides
-            both = np.flatnonzero((a != 0) & (b != 0))
-            found.append(_distinct(np.stack([_keys(in_a[both], a[both]), _keys(in_b[both], b[both])], 1)))
-    return _distinct(np.concatenate(found)) if found else np.zeros((0, 2), np.uint64)
+            other = lattice.index(position)
+            mine: Array = ids[_side(Box.of_shape(ids.shape), step).slices]
+            theirs = self.opinions.read(other, _side(lattice[other], (-step[0], -step[1], -step[2])))
+            pairs = np.unique(meet(mine, theirs, reach - away))
+            found.append(np.stack([_keys(index, pairs >> np.uint64(32)), _keys(other, pairs & _LOWER)], 1))
+        return np.concatenate(found)
+
+    def overlapping(self, index: int, cut: Array) -> Array:
+        """Return pairs of keys ``(P, 2)`` of objects that a block and its later neighbours mostly agree on."""
+        found = [np.zeros((0, 2), np.uint64)]
+        seen = self.layout.seen(index)
+        for other in self.layout.later_neighbours(index):
+            shared = seen & self.layout.seen(other)
+            if shared is None:
+                continue
+            table = Contingency()
+            table.update(cut[shared.relative_to(seen.start).slices], self.opinions.read(other, shared))
+            both = table.overlaps()
+            union = both.segment_sizes + both.label_sizes - both.counts
+            one = (both.segments != 0) & (both.labels != 0) & (both.counts > SHARED * union)
+            found.append(np.stack([_keys(index, both.segments[one]), _keys(other, both.labels[one])], 1))
+        return np.concatenate(found)
 
 
-def overlapping(layout: Layout, index: int, cut: Array, store: Volume) -> Array:
-    """Return pairs of keys ``(P, 2)`` of objects that a block and its later neighbours mostly agree on; see `SHARED`."""
-    import fastremap
-
-    found = [np.zeros((0, 2), np.uint64)]
-    seen = layout.seen(index)
-    for other in layout.later_neighbours(index):
-        shared = seen & layout.seen(other)
-        if shared is None:
-            continue
-        mine = cut[shared.relative_to(seen.start).slices].ravel()
-        theirs = store.read(layout.place(other, shared)).ravel()
-        pairs, common = fastremap.unique(_keys(mine, theirs), return_counts=True)
-        a, b = (pairs >> np.uint64(32)).astype(np.uint32), pairs.astype(np.uint32)
-        both = (a != 0) & (b != 0)
-        union = _sums(a, common)[both] + _sums(b, common)[both] - common[both]
-        joined = common[both] > SHARED * union
-        found.append(np.stack([_keys(index, a[both][joined]), _keys(other, b[both][joined])], 1))
-    return np.concatenate(found)
+_LOWER = np.uint64(2**32 - 1)
 
 
-def _sums(ids: Array, counts: Array) -> Array:
-    """Return for each entry the sum of the counts of all entries with its id."""
-    _, inverse = np.unique(ids, return_inverse=True)
-    return np.bincount(inverse, counts)[inverse].astype(np.int64)
+def _keys(index: int, local: Array) -> Array:
+    return (np.uint64(index) << np.uint64(32)) | local.astype(np.uint64)
 
 
-def _upwards(stop: Triple) -> Triple:
-    z, y, x = stop
-    return z + 1, y + 1, x + 1
-
-
-def _distinct(pairs: Array) -> Array:
-    """Return each row once. Runs go first: along x the same two objects mostly meet many times in a row."""
-    if len(pairs) > 1:
-        pairs = pairs[np.concatenate([[True], np.any(pairs[1:] != pairs[:-1], axis=1)])]
-        pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
-        pairs = pairs[np.concatenate([[True], np.any(pairs[1:] != pairs[:-1], axis=1)])]
-    return pairs
+def _side(box: Box, step: Triple) -> Box:
+    """Return the last layer of a box along the axes where `step` is 1, the first where it is -1."""
+    start = [b - 1 if s > 0 else a for a, b, s in zip(box.start, box.stop, step, strict=True)]
+    stop = [a + 1 if s < 0 else b for a, b, s in zip(box.start, box.stop, step, strict=True)]
+    return Box.of_shape([b - a for a, b in zip(start, stop, strict=True)], start)

@@ -1,0 +1,92 @@
+"""Inner loops over voxels, compiled; all run without Python's lock, so that blocks are worked on by several threads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from segkit._compiled import compiled
+
+__all__ = ["meet", "rename", "tally"]
+
+Array = np.ndarray[Any, Any]
+
+
+@compiled
+def tally(ids: Array, voxels: Array, first: Array) -> None:
+    """Count the voxels of each id of a line of ids, and note where it comes first.
+
+    Parameters
+    ----------
+    ids
+        ``(N,)``, unsigned.
+    voxels, first
+        By id, int64, zeros at the beginning.
+    """
+    start, end = 0, ids.size
+    while start < end:
+        id = ids[start]
+        stop = start + 1
+        while stop < end and ids[stop] == id:
+            stop += 1
+        if voxels[id] == 0:
+            first[id] = start
+        voxels[id] += stop - start
+        start = stop
+
+
+@compiled
+def rename(ids: Array, names: Array, out: Array) -> None:
+    """Write the name of each id, ``names[id]``, into `out`, or 0 if it has none; ids and `out` are ``(Z, Y, X)``."""
+    depth, height, width = ids.shape
+    for z in range(depth):
+        for y in range(height):
+            for x in range(width):
+                id = ids[z, y, x]
+                out[z, y, x] = names[id] if id < names.size else 0
+
+
+@compiled
+def meet(a: Array, b: Array, spare: int) -> Array:
+    """Return pairs of ids that touch across a face, an edge or a corner.
+
+    Parameters
+    ----------
+    a, b
+        ``(Z, Y, X)`` of equal shape: the last layer on this side and the first on the other. A voxel of `a` touches the
+        voxel of `b` at the same place, and those around it.
+    spare
+        How many steps along the layer a neighbour may be away: 0, 1 (across edges) or 2 (across corners).
+
+    Returns
+    -------
+    numpy.ndarray
+        uint64 ``(P,)``, the id in `a` in the upper half and that in `b` in the lower one; the same pair may come often.
+    """
+    depth, height, width = a.shape
+    found = np.empty(64, np.uint64)
+    count = 0
+    for dz in range(-min(spare, 1), min(spare, 1) + 1):
+        for dy in range(-min(spare, 1), min(spare, 1) + 1):
+            for dx in range(-min(spare, 1), min(spare, 1) + 1):
+                if abs(dz) + abs(dy) + abs(dx) > spare:
+                    continue
+                last = np.uint64(0)
+                for z in range(max(0, -dz), depth - max(0, dz)):
+                    for y in range(max(0, -dy), height - max(0, dy)):
+                        for x in range(max(0, -dx), width - max(0, dx)):
+                            here, there = a[z, y, x], b[z + dz, y + dy, x + dx]
+                            if here == 0 or there == 0:
+                                continue
+                            pair = np.uint64(here) << np.uint64(32) | np.uint64(there)
+                            if pair == last:  # along x the same two objects mostly meet many times in a row
+                                continue
+                            last = pair
+                            if count == found.size:
+                                longer = np.empty(2 * count, np.uint64)
+                                longer[:count] = found
+                                found = longer
+                            found[count] = pair
+                            count += 1
+    return found[:count]
