@@ -168,6 +168,16 @@ class Volume:
         return self.shape[0] if self.axes == "czyx" else 1
 
     @property
+    def chunk_start(self) -> Triple:
+        """Where a chunk of the store begins, ``(z, y, x)``, at or before voxel 0: not 0 where a crop cuts through chunks."""
+        array, start = self.array, [0, 0, 0]
+        while isinstance(array, _Window):
+            start = [a + b for a, b in zip(start, array.start[-3:], strict=True)]
+            array = array.array
+        z, y, x = (-(a % c) for a, c in zip(start, (self.chunks or (1, 1, 1))[-3:], strict=True))
+        return z, y, x
+
+    @property
     def nbytes(self) -> int:
         """Bytes of all voxels, uncompressed."""
         return math.prod(self.shape) * self.dtype.itemsize

@@ -26,10 +26,22 @@ class Sampling:
     ----------
     patch_shape
         Shape of a training patch in voxels (z, y, x); z is 1 for planar networks.
+    planes
+        Which slices a patch with one z is: along xy, or also along xz and yz, for voxels that are as long in z.
     batch_size
         Patches that the network sees at once, on each GPU.
     foreground
         Share of patches placed on foreground; the others fall anywhere that labels are known.
+    balance
+        What patches on foreground are aimed at: any voxel of it, so that large objects are seen most; each class equally
+        often; or each object equally often, however small. Set `foreground` to 1 to aim every patch so.
+    class_weights
+        How often classes 0, 1, 2, ... are aimed at relative to each other where `balance` is ``classes``; empty for equally.
+    reuse
+        Patches drawn from each piece of the data that is decoded, in steps some way apart; more is faster, and patches
+        are more alike for a while. 1 draws every patch by itself. Data that fit into `memory` never need it.
+    memory
+        Memory for decoded voxels, in each process; part of what is computed, because it decides which patches are apart.
     normalization
         Subtract the mean and divide by the standard deviation of the training image, or feed its numbers as they are.
     non_finite
@@ -42,8 +54,13 @@ class Sampling:
     """
 
     patch_shape: tuple[Count, Count, Count] = (32, 96, 96)
+    planes: Annotated[Literal["xy", "all"], Advanced] = "xy"
     batch_size: Count = 2
     foreground: Annotated[float, Ge(0), Le(1)] = 0.5
+    balance: Literal["none", "classes", "objects"] = "none"
+    class_weights: Annotated[tuple[Annotated[float, Ge(0)], ...], Advanced] = ()
+    reuse: Annotated[int, Ge(1), Le(1024), Unit("patches"), Advanced] = 16
+    memory: Annotated[int, Ge(1), Unit("MiB"), Advanced] = 512
     normalization: Annotated[Literal["zscore", "none"], Advanced] = "zscore"
     non_finite: Annotated[Literal["refuse", "mask"], Advanced] = "refuse"
     holdout: Annotated[float, Ge(0), Le(0.9)] = 0.15

@@ -10,16 +10,19 @@ import numpy as np
 
 from segkit.addressing import rng
 from segkit.contracts import Normalization, Patch, Sample, Task
-from segkit.errors import UsageError
 from segkit.geometry import Box, Triple
-from segkit.sampling._index import LabelIndex, read_known
+from segkit.sampling._balance import Balance
+from segkit.sampling._index import LabelIndex
+from segkit.sampling._placing import Placing
+from segkit.sampling._plan import plan_reuse
+from segkit.sampling._reuse import Neighbourhoods
+from segkit.sampling._shapes import Planes, orient, shapes_of
 from segkit.sampling._statistics import non_finite_error
 
 __all__ = ["Sampler", "Example"]
 
 Array = np.ndarray[Any, Any]
 Augment = Callable[[Patch, np.random.Generator], Patch]
-
 
 @dataclass(frozen=True, eq=False)
 class Example:
@@ -41,23 +44,6 @@ class Example:
     origin: str
 
 
-def check_patch_shape(samples: Sequence[Sample], patch_shape: Triple) -> None:
-    """Refuse a patch that does not fit into every sample.
-
-    Raises
-    ------
-    UsageError
-        Naming the sample, and a shape that fits.
-    """
-    for sample in samples:
-        fits = tuple(min(p, n) for p, n in zip(patch_shape, sample.raw.spatial_shape, strict=True))
-        if fits != tuple(patch_shape):
-            raise UsageError(
-                f"`sampling.patch_shape` is {tuple(patch_shape)}, but sample '{sample.name}' has only "
-                f"{sample.raw.spatial_shape} voxels (z, y, x). A patch shape of {fits} would fit."
-            )
-
-
 class Sampler:
     """Draws patches from samples.
 
@@ -75,6 +61,17 @@ class Sampler:
         Shape of a patch in voxels, ``(z, y, x)``.
     foreground
         Share of patches placed on foreground, 0..1; where there is none they fall anywhere that labels are known.
+    balance, class_weights
+        What each patch on foreground is aimed at: any voxel, a class or an object; see `segkit.recipe.Recipe`. Anything
+        but ``"none"`` needs an index with ids.
+    planes
+        ``"xy"``, or ``"all"`` for slices along y and x too, turned so that the axis they are cut along comes first.
+    reuse
+        Patches drawn from each decoded neighbourhood; 1 reads every patch by itself.
+    memory
+        Bytes that decoded neighbourhoods may take.
+    patches, processes
+        Patches of a step in this process, and processes that train together.
     augmentations
         Pairs of a name and the augmentation, applied in order.
     seed
@@ -93,62 +90,74 @@ class Sampler:
         *,
         patch_shape: Triple,
         foreground: float = 0.0,
+        balance: Balance = "none",
+        class_weights: Sequence[float] = (),
+        planes: Planes = "xy",
+        reuse: int = 1,
+        memory: int = 512 * 2**20,
+        patches: int = 1,
+        processes: int = 1,
         augmentations: Sequence[tuple[str, Augment]] = (),
         seed: int = 0,
         non_finite: Literal["refuse", "mask"] = "refuse",
     ) -> None:
         self.samples, self.task, self.index, self.normalization = tuple(samples), task, index, normalization
         self.patch_shape, self.augmentations, self.seed = patch_shape, tuple(augmentations), seed
-        self._foreground, self._non_finite = foreground, non_finite
-        weights = np.array([sample.weight for sample in samples])[index.sample_of]
-        self._known = np.cumsum(weights * index.known)
-        self._objects = np.cumsum(weights * index.foreground)
+        self._non_finite, self._shapes = non_finite, shapes_of(patch_shape, planes)
+        self._placing = Placing(
+            self.samples, task, index, foreground=foreground, balance=balance, class_weights=class_weights
+        )
+        self.reuse = plan_reuse(self.samples, self._shapes, reuse, patches, processes, memory)
+        self.neighbourhoods: Neighbourhoods | None = None
+        if self.reuse.times > 1:
+            self.neighbourhoods = Neighbourhoods(self.samples, self._placing, self._shapes, self.reuse, seed)
 
     def position(self, step: int, sample: int) -> tuple[int, Box]:
         """Return which sample a training patch comes from, and its region there."""
         g = rng(self.seed, step, sample, "position")
-        wants_object = g.random() < self._foreground and self._objects[-1] > 0
-        cumulative = self._objects if wants_object else self._known
-        block = int(np.searchsorted(cumulative, g.random() * cumulative[-1], side="right").clip(0, len(cumulative) - 1))
-        which, box = self.index.box(block)
-        source = self.samples[which]
-        if not wants_object and self.index.known[block] == box.size:
-            choice = int(g.integers(box.size))
-        else:
-            labels, known = read_known(source, box)
-            chosen = np.flatnonzero(known & self.task.foreground(labels) if wants_object else known)
-            choice = int(chosen[g.integers(len(chosen))])
-        voxel = np.array(np.unravel_index(choice, box.shape)) + box.start
-        # The voxel may lie anywhere in its patch: a network that always sees objects in the middle learns just that.
-        start = [
-            min(max(int(v) - int(g.integers(p)), 0), n - p)
-            for v, p, n in zip(voxel, self.patch_shape, source.raw.spatial_shape, strict=True)
-        ]
-        return which, Box.of_shape(self.patch_shape, start)
+        if self.neighbourhoods is not None:
+            near = self.neighbourhoods.at(step, sample)
+            return near.place.which, near.draw(g)
+        plane = 0
+        if len(self._shapes) > 1:
+            plane = int(rng(self.seed, step, sample, "plane").integers(len(self._shapes)))
+        which, box, _ = self._placing.place(g, self._shapes[plane])
+        return which, box
+
+    def training_patch(self, step: int, sample: int) -> Patch:
+        """Return training patch `sample` of `step` in the numbers of the file, neither normalised nor augmented."""
+        return orient(self._drawn(step, sample)[2], self.patch_shape)
 
     def training_example(self, step: int, sample: int) -> Example:
         """Return training patch `sample` of `step`, augmented."""
-        patch = self._read(*self.position(step, sample))
+        patch = orient(self._scaled(*self._drawn(step, sample)), self.patch_shape)
         for number, (name, augment) in enumerate(self.augmentations):
             patch = augment(patch, rng(self.seed, step, sample, f"augmentation/{number}/{name}"))
         return self._example(patch)
 
     def example_at(self, which: int, box: Box) -> Example:
         """Return the patch at `box` of sample `which`, as it is; what lies beyond the sample is masked out."""
-        return self._example(self._read(which, box))
+        return self._example(self._scaled(which, box, self.samples[which].read(box)))
 
-    def _read(self, which: int, box: Box) -> Patch:
-        sample = self.samples[which]
-        patch = sample.read(box)
-        mask = patch.mask
-        raw = self.normalization(patch.raw)
+    def _drawn(self, step: int, sample: int) -> tuple[int, Box, Patch]:
+        if self.neighbourhoods is None:
+            which, box = self.position(step, sample)
+            return which, box, self.samples[which].read(box)
+        near = self.neighbourhoods.at(step, sample)
+        which, box = near.place.which, near.draw(rng(self.seed, step, sample, "position"))
+        return which, box, near.patch(self.samples[which], box)
+
+    def _scaled(self, which: int, box: Box, patch: Patch) -> Patch:
+        mask, raw = patch.mask, self.normalization(patch.raw)
         if patch.raw.dtype.kind == "f":
             finite = np.isfinite(patch.raw).all(axis=0)
             if not finite.all():
                 if self._non_finite == "refuse":
-                    raise non_finite_error(sample, box, np.asarray(finite))
+                    raise non_finite_error(self.samples[which], box, np.asarray(finite))
                 raw, mask = np.where(finite, raw, np.float32(0)), mask & finite
-        return replace(patch, raw=raw, mask=mask)
+        # Labels that are kept must not be written into by an augmentation.
+        labels = patch.labels if patch.labels.flags.writeable else patch.labels.copy()
+        return replace(patch, raw=raw, labels=labels, mask=mask)
 
     def _example(self, patch: Patch) -> Example:
         target, mask = self.task.target(patch)

@@ -105,7 +105,7 @@ def fit_events(
                 yield over
             return
         try:
-            setup = yield from _prepared(recipe, torch.device(device), world, stop)
+            setup = yield from _prepared(recipe, run.folder, torch.device(device), world, stop)
             if setup is None:
                 finished = Finished(state.step, "stopped")
                 if world.leads:
@@ -145,10 +145,10 @@ def _is_over(recipe: Recipe, state: RunState) -> Finished | None:
 
 
 def _prepared(
-    recipe: Recipe, device: torch.device, world: World, stop: Callable[[], bool]
+    recipe: Recipe, folder: Path, device: torch.device, world: World, stop: Callable[[], bool]
 ) -> Generator[Event, None, Setup | None]:
     """Prepare, and return the result; None if it was asked to stop in between."""
-    preparing = prepare(recipe, device)
+    preparing = prepare(recipe, device, folder, processes=world.size, leads=world.leads)
     while True:
         try:
             event = next(preparing)

@@ -6,6 +6,7 @@ from collections.abc import Generator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segkit._choice import written_at
@@ -15,7 +16,16 @@ from segkit.errors import DataError
 from segkit.geometry import Box
 from segkit.model import Model
 from segkit.recipe import Recipe
-from segkit.sampling import LabelIndex, Sampler, check_patch_shape, estimate_normalization, validation_boxes
+from segkit.registry import registries
+from segkit.sampling import (
+    CountsFile,
+    LabelIndex,
+    Sampler,
+    check_patch_shape,
+    estimate_normalization,
+    keep_decoded,
+    validation_boxes,
+)
 from segkit.training._events import Preparing
 from segkit.training._optimization import build_optimizer
 
@@ -138,8 +148,21 @@ def _weighted_sum(recipe: Recipe) -> Loss:
     return loss
 
 
-def prepare(recipe: Recipe, device: torch.device) -> Generator[Preparing, None, Setup]:
+def prepare(
+    recipe: Recipe, device: torch.device, folder: Path | None = None, *, processes: int = 1, leads: bool = True
+) -> Generator[Preparing, None, Setup]:
     """Open the data, count labels, and build network, loss and optimizer.
+
+    Parameters
+    ----------
+    recipe
+        What was asked.
+    device
+        Where the network goes.
+    folder
+        The run folder, which keeps the counts of the labels; None to count each time.
+    processes, leads
+        Processes that train together, and whether this is the one that writes.
 
     Raises
     ------
@@ -161,9 +184,13 @@ def prepare(recipe: Recipe, device: torch.device) -> Generator[Preparing, None, 
         held_out = list(recipe.validation_dataset.build("datasets"))
     else:
         samples, held_out = _hold_out(samples, settings.holdout, settings.patch_shape)
-    check_patch_shape(samples, settings.patch_shape)
+    check_patch_shape(samples, settings.patch_shape, settings.planes)
+    budget = settings.memory * 2**20
+    samples, kept = keep_decoded(samples, budget)
+    held_out, _ = keep_decoded(held_out, budget - kept)
+    counts = _Counting(recipe, task, folder, leads)
     normalization = estimate_normalization(samples, settings.normalization, recipe.seed, settings.non_finite)
-    index = yield from _counted(samples, task, settings.workers)
+    index = yield from counts.of(samples, ids=settings.balance != "none" and settings.foreground > 0)
     sampler = Sampler(
         samples,
         task,
@@ -171,6 +198,13 @@ def prepare(recipe: Recipe, device: torch.device) -> Generator[Preparing, None, 
         normalization,
         patch_shape=settings.patch_shape,
         foreground=settings.foreground,
+        balance=settings.balance,
+        class_weights=settings.class_weights,
+        planes=settings.planes,
+        reuse=1 if kept else settings.reuse,
+        memory=budget,
+        patches=settings.batch_size * recipe.training.accumulation,
+        processes=processes,
         augmentations=[(choice.name, choice.build("augmentations")) for choice in recipe.augmentation],
         seed=recipe.seed,
         non_finite=settings.non_finite,
@@ -178,7 +212,7 @@ def prepare(recipe: Recipe, device: torch.device) -> Generator[Preparing, None, 
     validation: Sampler | None = None
     boxes: list[tuple[int, Box]] = []
     if held_out:
-        found = yield from _counted(held_out, task, settings.workers)
+        found = yield from counts.of(held_out)
         # Its patches may reach beyond a small sample; what lies there is masked out, so every patch shape will do.
         validation = Sampler(
             held_out, task, found, normalization, patch_shape=settings.patch_shape, non_finite=settings.non_finite
@@ -197,11 +231,33 @@ def prepare(recipe: Recipe, device: torch.device) -> Generator[Preparing, None, 
     return Setup(recipe, task, sampler, validation, boxes, network, average, _weighted_sum(recipe), optimizer, device)
 
 
-def _counted(samples: Sequence[Sample], task: Task, workers: int) -> Generator[Preparing, None, LabelIndex]:
-    counting = LabelIndex.building(samples, task.foreground, workers=workers)
-    while True:
-        try:
-            yield Preparing(*next(counting))
-        except StopIteration as end:
-            index: LabelIndex = end.value
-            return index
+@dataclass(frozen=True)
+class _Counting:
+    """Counts of labels, kept in the run folder."""
+
+    recipe: Recipe
+    task: Task
+    folder: Path | None
+    leads: bool
+
+    def of(self, samples: Sequence[Sample], *, ids: bool = False) -> Generator[Preparing, None, LabelIndex]:
+        file = None if self.folder is None else CountsFile(self.folder, self._about())
+        found = None if file is None else file.load(samples, self.task.foreground, ids=ids)
+        if found is not None:
+            return found
+        counting = LabelIndex.building(
+            samples, self.task.foreground, ids=ids, workers=self.recipe.sampling.workers
+        )
+        while True:
+            try:
+                yield Preparing(*next(counting))
+            except StopIteration as end:
+                index: LabelIndex = end.value
+                if file is not None and self.leads:
+                    file.save(index, samples)
+                return index
+
+    def _about(self) -> str:
+        chosen = self.recipe.task
+        plugin = registries["tasks"][chosen.name].plugin
+        return f"{chosen.name} {sorted(chosen.options.items())} {plugin.version}"
