@@ -1,7 +1,8 @@
-"""Flips and turns by right angles: views, of which one copy is made at the end."""
+"""Flips and turns by right angles, in one copy."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import permutations, product
@@ -38,19 +39,39 @@ def turns_of(kinds: tuple[object, object, object], upright: bool) -> tuple[Turn,
     return tuple(found)  # type: ignore[arg-type]
 
 
-def _applied(array: Array, turn: Turn) -> Array:
-    """Turn the last three axes of an array."""
-    order, signs = turn
-    lead = array.ndim - 3
-    view = array.transpose(*range(lead), *(lead + axis for axis in order))
-    z, y, x = (slice(None, None, sign) for sign in signs)
-    return np.ascontiguousarray(view[..., z, y, x])
-
-
 def _turned(patch: Patch, turn: Turn) -> Patch:
     """Turn everything in a patch alike."""
-    raw, labels, mask = (_applied(array, turn) for array in (patch.raw, patch.labels, patch.mask))
+    order, signs = turn
+    shape = patch.mask.shape
+    arrays = (patch.raw, patch.labels, patch.mask)
+    if all(axis == source and (sign == 1 or n == 1) for axis, (source, sign, n) in enumerate(zip(order, signs, shape))):
+        raw, labels, mask = (np.ascontiguousarray(array) for array in arrays)
+    elif order[2] == 2:
+        raw, labels, mask = _rows_kept(arrays, turn)
+    else:
+        z, y, x = (slice(None, None, sign) for sign in signs)
+        views = (
+            array.transpose(*range(array.ndim - 3), *(array.ndim - 3 + axis for axis in order)) for array in arrays
+        )
+        raw, labels, mask = (np.ascontiguousarray(view[..., z, y, x]) for view in views)
     return replace(patch, raw=raw, labels=labels, mask=mask)
+
+
+def _rows_kept(arrays: Sequence[Array], turn: Turn) -> list[Array]:
+    """Turn image, labels and mask where x remains x, forwards or backwards."""
+    from segkit_augmentations._rows import copy_rows
+
+    order, signs = turn
+    _, height, width = shape = arrays[0].shape[1:]
+    strides = (height * width, width, 1)
+    steps = tuple(strides[axis] * sign for axis, sign in zip(order, signs))
+    start = sum((shape[axis] - 1) * strides[axis] for axis, sign in zip(order, signs) if sign < 0)
+    # Seen as bits, there are four types to compile for; a contiguous array that may be written to is always one type.
+    bits = [np.require(array, None, ["C", "W"]).view(f"u{array.dtype.itemsize}") for array in arrays]
+    out = [np.empty((*array.shape[:-3], *(shape[axis] for axis in order)), array.dtype) for array in bits]
+    new = out[0], out[1].reshape(-1, *out[1].shape[-3:]), out[2]
+    copy_rows(bits[0].reshape(len(bits[0]), -1), bits[1].reshape(len(new[1]), -1), bits[2].ravel(), start, steps, *new)
+    return [array.view(old.dtype) for array, old in zip(out, arrays)]
 
 
 @dataclass(frozen=True)

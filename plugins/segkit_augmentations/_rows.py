@@ -1,0 +1,53 @@
+"""Copies of arrays whose rows stay rows: forwards or backwards, in any order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from segkit_augmentations._compiled import compiled
+
+__all__ = ["copy_rows"]
+
+
+@compiled
+def _copy(source: Any, start: int, steps: Any, out: Any) -> None:
+    step_z, step_y, step_x = steps
+    for z in range(out.shape[0]):
+        for y in range(out.shape[1]):
+            row, first = out[z, y], start + z * step_z + y * step_y
+            if step_x == 1:
+                line = source[first : first + len(row)]
+                for x in range(len(row)):
+                    row[x] = line[x]
+            else:
+                line = source[first + 1 - len(row) : first + 1]
+                for x in range(len(row)):
+                    row[x] = line[np.uint64(len(row) - 1 - x)]
+
+
+@compiled
+def copy_rows(
+    raw: Any, labels: Any, mask: Any, start: int, steps: Any, raw_out: Any, labels_out: Any, mask_out: Any
+) -> None:
+    """Copy three arrays alike, in one call because a call costs as much as a small patch.
+
+    numpy copies what lies backwards one element at a time; this is as fast as forwards.
+
+    Parameters
+    ----------
+    raw, labels, mask
+        Unsigned integers, ``(C, N)``, ``(K, N)`` and ``(N,)``.
+    start
+        Element that comes first.
+    steps
+        How many elements further the next one lies, along each axis of the results; the last is 1 or -1.
+    raw_out, labels_out, mask_out
+        ``(C, Z, Y, X)``, ``(K, Z, Y, X)`` and ``(Z, Y, X)``, of the same types.
+    """
+    for c in range(len(raw)):
+        _copy(raw[c], start, steps, raw_out[c])
+    for c in range(len(labels)):
+        _copy(labels[c], start, steps, labels_out[c])
+    _copy(mask, start, steps, mask_out)
