@@ -146,7 +146,7 @@ def replace_file(path: Path, data: bytes | Callable[[Path], object]) -> None:
         If the disk refuses; whatever was at `path` is then unchanged.
     """
     with storage_errors(path):
-        handle, name = tempfile.mkstemp(prefix=_TEMPORARY, suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=_TEMPORARY, suffix="".join(path.suffixes[-2:]), dir=path.parent)
         temporary = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:

@@ -6,11 +6,12 @@ to decode it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Gt
 
 import segkit
+from segkit.parameters import Unit
 
 if TYPE_CHECKING:
     from segkit.hookspecs import Factories
@@ -21,17 +22,27 @@ if TYPE_CHECKING:
     from segkit_formats._tiff import Tiff
 
 
-def ome_zarr(*, live: bool = False) -> OmeZarr:
-    """OME-Zarr 0.4 and 0.5 images and plain Zarr arrays, in a local folder.
+def ome_zarr(
+    *,
+    live: bool = False,
+    missing: Literal["error", "fill"] | None = None,
+    timeout: Annotated[float, Gt(0), Unit("s")] = 60.0,
+) -> OmeZarr:
+    """OME-Zarr 0.4 and 0.5 images and plain Zarr arrays, in a local folder or at a URL.
 
     Parameters
     ----------
     live
         Whether the store is being written: what is not there yet then reads as 0, and appears as it comes.
+    missing
+        What a chunk that is not there means: an error, or the fill value. None takes it for an error in what segkit
+        wrote and at URLs, and for the fill value in local stores of others.
+    timeout
+        At URLs, the time for an answer, and for each 64 MiB that a read asks for.
     """
     from segkit_formats._ome_zarr import OmeZarr
 
-    return OmeZarr(live)
+    return OmeZarr(live, missing, timeout)
 
 
 def tiff(*, series: Annotated[int, Ge(0)] = 0) -> Tiff:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -25,15 +24,16 @@ from segkit.opening import (
     decoding,
     existing_file,
 )
-from segkit.store import NANOMETRES
 from segkit_formats._planes import Planes
+from segkit_formats._tiff_metadata import channel_names, georeference, voxel_size
+
+if TYPE_CHECKING:
+    from segkit.progress import Progress
 
 __all__ = ["Tiff"]
 
 # What it logs of a damaged file comes again in the error.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
-
-_GEOTIFF = {33550: "pixel_scale", 33922: "tiepoints", 34264: "transformation", 34735: "keys", 34736: "doubles"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ class Tiff:
                 raise DataError(f"{path} holds {len(tif.series)} series; there is no number {self.series} (from 0).")
             found = tif.series[self.series]
             _check_count(tif, found, path)
-            full, unit = _voxel_size(tif)
-            metadata = _georeference(found.keyframe)
+            full, unit = voxel_size(tif)
+            names, metadata = channel_names(tif), georeference(found.keyframe)
             volumes: list[Volume] = []
             for level, shown in enumerate(found.levels):
                 array = Reopening(_open_level, str(path), self.series, level)
@@ -79,6 +79,7 @@ class Tiff:
                         unit=unit,
                         chunks=_chunks(shown, array.shape),
                         source=source,
+                        channel_names=names if len(array.shape) == 4 and len(names) == array.shape[0] else (),
                         metadata=metadata,
                     )
                 )
@@ -91,8 +92,19 @@ class Tiff:
                 chunks=finest.chunks,
                 levels=tuple(volumes[1:]),
                 source=source,
+                channel_names=finest.channel_names,
                 metadata=metadata,
             )
+
+    def saves(self, volume: Volume, path: str) -> bool:
+        """Return whether the file is to be a TIFF; any volume can be one."""
+        return Path(path).suffix.lower() in (".tif", ".tiff")
+
+    def save(self, volume: Volume, path: Path, progress: Progress) -> None:
+        """Write all voxels; see `segkit.opening.WritableFormat`."""
+        from segkit_formats._tiff_saving import save_tiff
+
+        save_tiff(volume, path, progress, ome=Path(path.stem).suffix.lower() == ".ome")
 
 
 def _opened(path: Path) -> Any:
@@ -189,37 +201,3 @@ def _chunks(series: Any, shape: tuple[int, ...]) -> tuple[int, ...] | None:
     page = series.keyframe
     y, x = (page.tilelength, page.tilewidth) if page.is_tiled else shape[-2:]
     return (*shape[:-3], 1, min(int(y), shape[-2]), min(int(x), shape[-1]))
-
-
-def _voxel_size(tif: Any) -> tuple[tuple[float, float, float], Literal["nm", "voxel"]]:
-    """Return what ImageJ or OME say of the voxel size; resolutions for printing say nothing of it."""
-    found: dict[str, float] = {}
-    if tif.is_ome and tif.ome_metadata:
-        # Only the attributes of one element are needed; parsing the XML would invite entity bombs.
-        pixels = re.search(r"<(?:\w+:)?Pixels\b([^>]*)>", tif.ome_metadata)
-        entries = dict(
-            re.findall(r"(PhysicalSize[XYZ](?:Unit)?)\s*=\s*[\"']([^\"']*)[\"']", pixels[1] if pixels else "")
-        )
-        for axis in "XYZ":
-            unit = entries.get(f"PhysicalSize{axis}Unit", "µm")
-            if f"PhysicalSize{axis}" in entries and unit in NANOMETRES:
-                found[axis] = float(entries[f"PhysicalSize{axis}"]) * NANOMETRES[unit]
-    elif tif.is_imagej and tif.imagej_metadata:
-        metadata, tags = tif.imagej_metadata, tif.pages[0].tags
-        factor = NANOMETRES.get(str(metadata.get("unit", "")).replace("\\u00B5", "µ"), 0.0)
-        for axis, tag in (("X", 282), ("Y", 283)):
-            if tag in tags and tags[tag].value[0]:
-                numerator, denominator = tags[tag].value[:2]
-                found[axis] = denominator / numerator * factor
-        found["Z"] = float(metadata.get("spacing", 0.0)) * factor
-    y, x = found.get("Y", 0.0), found.get("X", 0.0)
-    size = (found.get("Z", 0.0) or y, y, x)
-    if all(math.isfinite(v) and v > 0 for v in size):
-        return size, "nm"
-    return (1.0, 1.0, 1.0), "voxel"
-
-
-def _georeference(page: Any) -> dict[str, Any]:
-    """Return the tags of GeoTIFF, so that results can be put back on the map."""
-    found = {name: list(page.tags[tag].value) for tag, name in _GEOTIFF.items() if tag in page.tags}
-    return {"geotiff": found} if found else {}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from segkit.cli._options import progress_bar
-from segkit.errors import DataError
+from segkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from segkit.volume import Volume
@@ -52,7 +52,8 @@ def info_command(source: str, as_json: bool) -> None:
 @click.option(
     "--labels/--image", default=None, help="Whether the voxels are ids. Default: 32- and 64-bit integers are."
 )
-@click.option("--overwrite", is_flag=True, help="Replace what segkit wrote to TARGET before.")
+@click.option("--format", "format", metavar="NAME", help="Format of TARGET, if it is a file. Default: by its name.")
+@click.option("--overwrite", is_flag=True, help="Replace what segkit wrote to TARGET before, or a file.")
 def convert_command(
     source: str,
     target: Path,
@@ -62,23 +63,35 @@ def convert_command(
     chunk: tuple[int, int, int] | None,
     levels: int | None,
     labels: bool | None,
+    format: str | None,
     overwrite: bool,
 ) -> None:
-    """Write SOURCE as OME-Zarr at TARGET: compressed, checksummed, with coarser levels for viewers.
+    """Write SOURCE at TARGET: as OME-Zarr, or as a file such as a TIFF where TARGET is named like one.
 
-    Memory does not depend on the size of the image. The same command goes on with a conversion that was interrupted.
+    OME-Zarr is compressed and checksummed and has coarser levels for viewers; the same command goes on with a conversion
+    that was interrupted. A file is written from its beginning, and appears when it is complete. Memory does not depend on
+    the size of the image.
 
     \b
     Examples:
       segkit convert stack.tif stack.zarr --voxel-size 30 8 8
       segkit convert "slices/*.png" volume.zarr --region "z0:500"
+      segkit convert segmentation.zarr segmentation.tif
     """
     from segkit.geometry import Box
-    from segkit.opening import open_volume
+    from segkit.opening import export_volume, open_volume
     from segkit.writing import write_volume
 
     volume = open_volume(source, voxel_size=voxel_size)
     volume = volume.crop(Box.parse(region, volume.box))
+    if format is not None or (target.suffix not in ("", ".zarr") and not target.is_dir()):
+        stores_only = {"--block": block, "--chunk": chunk, "--levels": levels, "--labels/--image": labels}
+        if given := [name for name, value in stores_only.items() if value is not None]:
+            raise UsageError(f"{', '.join(given)} say how OME-Zarr is stored, but {target} is a file. Leave them out.")
+        with progress_bar("Converting") as progress:
+            export_volume(volume, target, format=format, overwrite=overwrite, progress=progress)
+        _print_card(str(target), "volume", _rows(_describe_volume(open_volume(target))))
+        return
     plan = {"kind": "conversion", "region": region or str(volume.box), **_fingerprint(source)}
     with progress_bar("Converting") as progress:
         written = write_volume(
@@ -97,6 +110,8 @@ def convert_command(
 
 def _fingerprint(source: str) -> dict[str, Any]:
     """Say which state of a source is converted, from size and time of its file or folder."""
+    if "://" in source:
+        return {"source": source}
     path = Path(source)
     if not path.exists():
         path = Path(source.rpartition(":")[0])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from segkit.errors import DataError, SegkitError, UnknownNameError
+from segkit.parameters import parse_text
 from segkit.progress import Progress
-from segkit.registry import registries
+from segkit.registry import Component, registries
 from segkit.volume import Spacing, Volume
 
 __all__ = ["Format", "WritableFormat", "open_volume"]
@@ -68,7 +70,8 @@ def open_volume(
     Parameters
     ----------
     source
-        A file, folder of slices, store, ``file.h5:dataset``, an array (numpy, dask, zarr), or a volume.
+        A file, folder of slices, store, URL, ``file.h5:dataset``, an array (numpy, dask, zarr), or a volume. Options of
+        the format may follow the name: ``"stack.tif#series=1"``, ``"gs://bucket/em#scale=2&missing=fill"``.
     format
         Name of the format, such as ``"tiff"``; None asks every installed format, by name, which accepts the source.
     voxel_size
@@ -117,18 +120,31 @@ def _on_the_same_map(volume: Volume, size: Spacing, start: Spacing) -> Mapping[s
     return {**volume.metadata, "georeference": {**georeference, "voxel_size": sizes, "offset": starts}}
 
 
+def _split(source: str) -> tuple[str, dict[str, str]]:
+    """Return a source without the options of its format, and these: ``"brain#scale=1"`` is ``"brain", {"scale": "1"}``."""
+    found = re.fullmatch(r"(.+)#([a-z_]+=[^#&]*(?:&[a-z_]+=[^#&]*)*)", source)
+    if found is None or Path(source).exists():
+        return source, {}
+    return found[1], {key: text for key, _, text in (pair.partition("=") for pair in found[2].split("&"))}
+
+
+def _opened(component: Component, source: str, options: dict[str, str], whole: str) -> Volume:
+    known = {parameter.name: parameter for parameter in component.parameters}
+    chosen = {key: parse_text(known[key], text) if key in known else text for key, text in options.items()}
+    opened: Volume = component(**chosen).open(source)
+    return replace(opened, source=whole) if options else opened
+
+
 def _open_source(source: str, format: str | None) -> Volume:
     formats = registries["formats"]
+    whole, (source, options) = source, _split(source)
     if format is not None:
-        opened: Volume = formats[format]().open(source)
-        return opened
+        return _opened(formats[format], source, options, whole)
     failures = []
     for component in formats.values():
         try:
-            candidate = component()
-            if candidate.accepts(source):
-                opened = candidate.open(source)
-                return opened
+            if component().accepts(source):
+                return _opened(component, source, options, whole)
         except SegkitError:
             raise
         except Exception as error:  # a format of a plugin that breaks must not hide the others
