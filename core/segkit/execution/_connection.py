@@ -1,0 +1,178 @@
+"""`Cluster`: a dask cluster that is connected, or was started here and ends with the work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from segkit.errors import UsageError
+from segkit.execution._dask import DaskPool
+from segkit.execution._ledger import Pool
+from segkit.execution._spec import ClusterSpec
+from segkit.execution._worker import introduce
+
+__all__ = ["Cluster", "connected"]
+
+_PATIENCE = 60.0  # seconds for a scheduler to answer and to have a worker
+
+# One death of a worker comes back to us, who know the blocks; nothing is ever written to a worker's disk.
+_SETTINGS = {
+    "distributed.scheduler.allowed-failures": 0,
+    "distributed.scheduler.worker-saturation": 1.0,
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.admin.low-level-log-length": 0,
+}
+
+
+class Cluster:
+    """A connection to the scheduler of a dask cluster whose workers have the same segkit.
+
+    Parameters
+    ----------
+    client
+        The connection.
+    spec
+        What was asked for.
+    """
+
+    def __init__(self, client: Any, spec: ClusterSpec) -> None:
+        self.client, self.spec = client, spec
+        self.check()
+
+    def check(self) -> None:
+        """Refuse workers with another segkit than this.
+
+        Raises
+        ------
+        UsageError
+            If there are any.
+        """
+        from segkit import __version__
+
+        for worker, found in self.client.run(introduce, on_error="return").items():
+            if not isinstance(found, dict):
+                raise UsageError(
+                    f"The worker {worker} cannot import segkit ({' '.join(str(found).split())[:200]}). Install segkit "
+                    f"{__version__} in the environment of the workers."
+                )
+            if found["version"] != __version__:
+                raise UsageError(
+                    f"The worker {worker} on {found['host']} has segkit {found['version']}, and this is segkit {__version__}. "
+                    "Install the same version for both, then start the workers again."
+                )
+
+    @property
+    def torch_threads(self) -> int:
+        """How many threads torch uses for a block; 0 where that is the workers' own business."""
+        options = self.spec.options
+        if self.spec.kind == "address":
+            return 0
+        if self.spec.kind == "local":
+            return max(1, (os.cpu_count() or 1) // int(options["workers"]))
+        return max(1, int(options.get("cores", 1)) // int(options.get("processes", 1)))
+
+    def pool(self, task: Callable[[int], Any]) -> Pool:
+        """Return where one `run` hands out its work."""
+        return DaskPool(self.client, task, self.torch_threads, waits=self.spec.kind != "address")
+
+
+@contextmanager
+def connected(cluster: Cluster | str | None, workers: int | None = None) -> Iterator[Cluster | None]:
+    """Connect to a cluster inside the block; one that is connected already is passed on and stays so.
+
+    Parameters
+    ----------
+    cluster
+        Text (see `ClusterSpec.parse`), a connection, or None, which is passed on too.
+    workers
+        Number of processes or jobs, over what the text says; without meaning for a scheduler that runs already.
+
+    Raises
+    ------
+    UsageError
+        If the text cannot be read, the cluster cannot be started or reached, or its workers have another segkit.
+    """
+    if not isinstance(cluster, str):
+        yield cluster
+        return
+    spec = ClusterSpec.parse(cluster)
+    try:
+        import dask
+        import distributed
+    except ImportError as error:
+        raise UsageError(
+            'A cluster needs dask.distributed, which is not installed. Run: pip install "segkit-sdk[cluster]"'
+        ) from error
+    if spec.kind != "address":
+        chosen = workers or spec.options.get("workers") or (os.cpu_count() or 1 if spec.kind == "local" else 1)
+        spec = ClusterSpec(spec.kind, options={**spec.options, "workers": chosen})
+    with ExitStack() as stack:
+        try:
+            with dask.config.set(_SETTINGS):
+                client = _connect(spec, stack, distributed)
+            if spec.kind in ("address", "local"):
+                client.wait_for_workers(1, timeout=_PATIENCE)
+        except (OSError, TimeoutError, ValueError, RuntimeError) as error:
+            what = spec.address or spec.kind
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            raise UsageError(
+                f"The cluster {what!r} cannot be used: {reason}. Check its address, and that its scheduler and workers run."
+            ) from error
+        yield Cluster(client, spec)
+
+
+def _connect(spec: ClusterSpec, stack: ExitStack, distributed: Any) -> Any:
+    if spec.kind == "address":
+        where = {"scheduler_file": spec.address} if spec.address.endswith(".json") else {"address": spec.address}
+        return stack.enter_context(distributed.Client(**where, timeout=_PATIENCE, set_as_default=False))
+    if spec.kind == "local":
+        started = distributed.LocalCluster(
+            n_workers=spec.options["workers"], threads_per_worker=1, processes=True, dashboard_address=None
+        )
+    else:
+        started = job_queue(spec)
+    stack.enter_context(started)
+    if spec.kind != "local":
+        jobs = spec.options["workers"]
+        started.adapt(minimum=jobs, maximum=jobs)  # a job that ends early is handed in again
+    return stack.enter_context(distributed.Client(started, set_as_default=False))
+
+
+def job_queue(spec: ClusterSpec) -> Any:
+    """Return a cluster whose workers are jobs of a queue; none is handed in yet."""
+    try:
+        import dask_jobqueue
+    except ImportError as error:
+        raise UsageError(
+            f'A cluster of {spec.kind} jobs needs dask-jobqueue, which is not installed. Run: pip install "segkit-sdk[cluster]"'
+        ) from error
+    given = dict(spec.options)
+    cores, processes = given.get("cores", 1), given.get("processes", 1)
+    names = {
+        "queue": "queue",
+        "account": "project" if spec.kind in ("lsf", "sge") else "account",
+        "walltime": "walltime",
+        "interface": "interface",
+        "python": "python",
+        "scratch": "local_directory",
+        "logs": "log_directory",
+    }
+    options = {names[key]: value for key, value in given.items() if key in names}
+    if "directives" in given:
+        options["job_extra_directives"] = list(given["directives"])
+    settings = [f"export DASK_{key.upper().replace('.', '__').replace('-', '_')}={value}" for key, value in _SETTINGS.items()]
+    made = getattr(dask_jobqueue, f"{spec.kind.upper()}Cluster")
+    return made(
+        n_workers=0,
+        cores=cores,
+        processes=processes,
+        memory=given.get("memory", "4GB"),
+        job_script_prologue=[*settings, *given.get("prologue", ())],
+        # A worker does one block at a time, with all the cores it has for that.
+        worker_extra_args=["--nthreads", "1"],
+        **options,
+    )

@@ -1,0 +1,34 @@
+"""What stands in the place of a result that there is none of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from segkit.errors import SegkitError
+
+__all__ = ["Failure"]
+
+_LONGEST = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Work on one index that failed as often as it may be tried.
+
+    Parameters
+    ----------
+    reason
+        What happened, in one line.
+    error
+        The exception of the last try; from another process only where it is one of segkit's own.
+    """
+
+    reason: str
+    error: Exception | None = field(default=None, compare=False)
+
+    @classmethod
+    def of(cls, error: Exception) -> Failure:
+        """Return what an exception says, in one line; segkit's own messages need no name of a class in front."""
+        text = " ".join(str(error).split())[:_LONGEST]
+        own = isinstance(error, SegkitError)
+        return cls(text if own else f"{type(error).__name__}: {text}".removesuffix(": "), error)

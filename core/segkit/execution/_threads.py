@@ -1,0 +1,57 @@
+"""Work on threads of this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any
+
+from segkit.execution._failure import Failure
+from segkit.execution._ledger import Deal, Pool, Returned
+
+__all__ = ["Threads"]
+
+
+class Threads(Pool):
+    """A few threads, each with one index at a time.
+
+    Parameters
+    ----------
+    task
+        What is done with an index.
+    workers
+        Number of threads.
+    """
+
+    def __init__(self, task: Callable[[int], Any], workers: int) -> None:
+        self._task = task
+        self._workers = workers
+        self._threads = ThreadPoolExecutor(workers, "segkit")
+        self._out: set[Future[Returned]] = set()
+
+    @property
+    def slots(self) -> int:
+        """One for each thread, and one that waits."""
+        return self._workers + 1
+
+    def submit(self, deal: Deal) -> None:
+        """Hand an index to the threads."""
+        self._out.add(self._threads.submit(self._work, deal.indices))
+
+    def _work(self, indices: tuple[int, ...]) -> Returned:
+        return Returned(tuple((index, self._outcome(index)) for index in indices))
+
+    def _outcome(self, index: int) -> Any:
+        try:
+            return self._task(index)
+        except Exception as error:  # whatever the work is, it may fail in ways of its own
+            return Failure.of(error)
+
+    def finished(self) -> Iterable[Returned]:
+        """Wait for any thread."""
+        done, self._out = wait(self._out, return_when=FIRST_COMPLETED)
+        return [future.result() for future in done]
+
+    def close(self) -> None:
+        """Wait for what has begun; nothing else begins."""
+        self._threads.shutdown(wait=True, cancel_futures=True)

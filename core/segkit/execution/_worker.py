@@ -1,0 +1,95 @@
+"""What runs on the workers of a cluster: the task is unpacked once a process, then done for a batch of indices."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any
+
+from segkit.errors import SegkitError
+from segkit.execution._failure import Failure
+from segkit.execution._ledger import Returned
+
+__all__ = ["Unfit", "introduce", "keep", "pack", "work"]
+
+Task = Callable[[int], Any]
+
+_lock = threading.Lock()
+_unpacked: dict[bytes, Task] = {}
+
+
+class Unfit(SegkitError):
+    """A worker that cannot take part at all."""
+
+
+def pack(task: Task) -> tuple[bytes, bytes]:
+    """Return the bytes that a task travels as, and their name."""
+    from distributed.protocol.pickle import dumps
+
+    packed: bytes = dumps(task)
+    return packed, blake2b(packed, digest_size=16).digest()
+
+
+def keep(packed: bytes) -> bytes:
+    """Return the same; as a task of the cluster it has large bytes travel to each worker once."""
+    return packed
+
+
+def introduce() -> dict[str, Any]:
+    """Say which segkit a worker has, and where it runs."""
+    import socket
+
+    from segkit import __version__
+
+    return {"version": __version__, "host": socket.gethostname(), "python": sys.version.split()[0]}
+
+
+def work(packed: bytes, name: bytes, indices: tuple[int, ...], threads: int) -> Returned:
+    """Do a batch; a failure of one index is part of what is returned.
+
+    Parameters
+    ----------
+    packed, name
+        See `pack`.
+    indices
+        The batch.
+    threads
+        How many threads torch uses for one index; 0 leaves that as it is.
+    """
+    from distributed import get_worker
+
+    worker = str(get_worker().address)
+    try:
+        task = _unpack(packed, name, threads)
+    except Exception as error:  # a plugin, a file or memory that this worker lacks
+        reason = f"The worker {worker} ({introduce()['host']}) cannot load the work: {Failure.of(error).reason}"
+        return Returned(tuple((index, Failure(reason, Unfit(reason))) for index in indices), 0.0, worker)
+    began = time.perf_counter()
+    outcomes = tuple((index, _outcome(task, index)) for index in indices)
+    return Returned(outcomes, time.perf_counter() - began, worker)
+
+
+def _outcome(task: Task, index: int) -> Any:
+    try:
+        return task(index)
+    except Exception as error:  # whatever the work is, it may fail in ways of its own
+        failure = Failure.of(error)
+        # An exception of somebody else's may not survive the way back.
+        return failure if isinstance(error, SegkitError | MemoryError) else Failure(failure.reason)
+
+
+def _unpack(packed: bytes, name: bytes, threads: int) -> Task:
+    from distributed.protocol.pickle import loads
+
+    with _lock:  # the threads of a worker share one task, and so one network in memory
+        if name not in _unpacked:
+            _unpacked.clear()
+            task: Task = loads(packed)
+            torch = sys.modules.get("torch")
+            if torch is not None and threads:
+                torch.set_num_threads(threads)
+            _unpacked[name] = task
+        return _unpacked[name]
