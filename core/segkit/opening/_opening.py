@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from segkit.errors import DataError, SegkitError, UnknownNameError
+from segkit.errors import DataError, PluginError, SegkitError, UnknownNameError
 from segkit.parameters import parse_text
 from segkit.progress import Progress
 from segkit.registry import Component, registries
@@ -145,9 +145,9 @@ def _open_source(source: str, format: str | None) -> Volume:
         try:
             if component().accepts(source):
                 return _opened(component, source, options, whole)
-        except SegkitError:
-            raise
         except Exception as error:  # a format of a plugin that breaks must not hide the others
+            if isinstance(error, SegkitError) and not isinstance(error, PluginError):
+                raise
             failures.append(f"format '{component.qualified}' broke on it ({type(error).__name__}: {error})")
     # The file part of "file.h5:dataset" decides whether the file or the format is what is missing.
     path = Path(source)
