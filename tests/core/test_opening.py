@@ -80,6 +80,23 @@ def test_a_broken_format_does_not_hide_the_others(isolated_plugins: object, tmp_
     assert segkit.open_volume(tmp_path / "a.txt").shape == ARRAY.shape
 
 
+def test_a_format_that_cannot_be_loaded_does_not_hide_the_others(isolated_plugins: object, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("x")
+
+    def factory() -> Text:
+        """Files of a library that is not installed."""
+        import a_library_nobody_has  # noqa: F401
+
+        return Text()
+
+    hook = segkit.hookimpl(specname="segkit_formats")(lambda: {"a_missing": factory})
+    segkit.register(types.SimpleNamespace(segkit_formats=hook), "plugin_missing")
+    with pytest.raises(UnknownNameError, match="a_missing.*a_library_nobody_has"):
+        segkit.open_volume(tmp_path / "a.txt")
+    offer("text")
+    assert segkit.open_volume(tmp_path / "a.txt").shape == ARRAY.shape
+
+
 def test_what_a_format_says_of_a_file_is_passed_on(isolated_plugins: object, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("x")
     offer("text", DataError("it is torn"))
