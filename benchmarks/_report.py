@@ -37,19 +37,25 @@ def write_page(name: str, title: str, words: str, cases: Table, base: str, ours:
     """
     contestants = list(dict.fromkeys(one for results in cases.values() for one in results))
     ratios = {one: [_ratio(results.get(one), results[base]) for results in cases.values()] for one in contestants}
-    head = f"| speed relative to {base} | " + " | ".join(cases) + " |\n|---|" + "---|" * len(cases) + "\n"
-    rows = "".join(
-        f"| {f'**{one}**' if one in ours else one} | " + " | ".join(map(_cell, found)) + " |\n"
-        for one, found in ratios.items()
-    )
-    print(head + rows, flush=True)
+    names = [f"**{one}**" if one in ours else one for one in contestants]
+    cells = [[_cell(ratio) for ratio in ratios[one]] for one in contestants]
+    table = _table(f"speed relative to {base}", names, list(cases), cells)
+    print(table, flush=True)
     FOLDER.mkdir(parents=True, exist_ok=True)
     _plot(FOLDER / f"{name}.png", list(cases), ratios, base, ours)
     cores = len(os.sched_getaffinity(0))
     made = f"Medians of {_rounds(cases)} interleaved rounds on {cores} cores, each contestant in a process of its own. "
-    text = f"# {title}\n\n{words.strip()}\n\n{head}{rows}\n{made}"
+    text = f"# {title}\n\n{words.strip()}\n\n{table}\n{made}"
     text += f"Made by `python benchmarks/{name}.py`.\n\n![{title}]({name}.png)\n"
     (FOLDER / f"{name}.md").write_text(text, encoding="utf-8")
+
+
+def _table(corner: str, rows: Sequence[str], columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table, the longer side downwards."""
+    if len(columns) > len(rows):
+        rows, columns, cells = columns, rows, list(zip(*cells, strict=True))
+    head = f"| {corner} | " + " | ".join(columns) + " |\n|---|" + "---|" * len(columns) + "\n"
+    return head + "".join(f"| {row} | " + " | ".join(line) + " |\n" for row, line in zip(rows, cells, strict=True))
 
 
 def _ratio(one: Result | None, base: Result) -> float:
@@ -73,10 +79,13 @@ def _plot(
     from matplotlib import pyplot as plt
 
     names = list(ratios)[::-1]
-    figure, panels = plt.subplots(
-        1, len(cases), figsize=(2.2 + 2.6 * len(cases), 1.2 + 0.3 * len(names)), sharey=True, squeeze=False
-    )
-    for number, (panel, case) in enumerate(zip(panels[0], cases, strict=True)):
+    columns = min(4, len(cases))
+    rows = -(-len(cases) // columns)
+    size = (2.2 + 2.6 * columns, 0.6 + rows * (0.7 + 0.3 * len(names)))
+    figure, panels = plt.subplots(rows, columns, figsize=size, sharey=True, squeeze=False)
+    for panel in panels.flat[len(cases) :]:
+        panel.axis("off")
+    for number, (panel, case) in enumerate(zip(panels.flat, cases, strict=False)):
         values = [ratios[name][number] for name in names]
         colours = ["#00897b" if name in ours else "#b0bec5" for name in names]
         bars = panel.barh(names, [0 if math.isnan(v) else v for v in values], color=colours)
