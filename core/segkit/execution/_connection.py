@@ -131,7 +131,11 @@ def _connect(spec: ClusterSpec, stack: ExitStack, distributed: Any) -> Any:
         return stack.enter_context(distributed.Client(**where, timeout=_PATIENCE, set_as_default=False))
     if spec.kind == "local":
         started = distributed.LocalCluster(
-            n_workers=spec.options["workers"], threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=spec.options["workers"],
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            silence_logs=50,
         )
     else:
         started = job_queue(spec)
@@ -164,7 +168,9 @@ def job_queue(spec: ClusterSpec) -> Any:
     options = {names[key]: value for key, value in given.items() if key in names}
     if "directives" in given:
         options["job_extra_directives"] = list(given["directives"])
-    settings = [f"export DASK_{key.upper().replace('.', '__').replace('-', '_')}={value}" for key, value in _SETTINGS.items()]
+    settings = [
+        f"export DASK_{key.upper().replace('.', '__').replace('-', '_')}={value}" for key, value in _SETTINGS.items()
+    ]
     made = getattr(dask_jobqueue, f"{spec.kind.upper()}Cluster")
     return made(
         n_workers=0,

@@ -19,7 +19,7 @@ __all__ = ["DaskPool"]
 
 _SMALL = 1 << 16  # bytes that may go along with every batch
 _MOST = 1 << 30
-_LOOK_EVERY = 5.0  # seconds
+_LOOK_EVERY = 2.0  # seconds
 _PATIENCE = 300.0  # seconds without any worker
 
 
@@ -57,6 +57,7 @@ class DaskPool(Pool):
             )
         self._shared: Any = None
         self._out: dict[Any, Deal] = {}
+        self._sent_to: dict[Any, frozenset[str]] = {}
         self._done: SimpleQueue[Any] = SimpleQueue()
         self._workers: dict[str, int] = {}
         self._looked = -_LOOK_EVERY
@@ -70,16 +71,27 @@ class DaskPool(Pool):
         """Return the workers there are, with their threads, as of a moment ago."""
         if monotonic() - self._looked > _LOOK_EVERY:
             self._workers, self._looked = self._client.nthreads(), monotonic()
+            # What waits for a worker that is gone would wait for ever.
+            for future, wanted in list(self._sent_to.items()):
+                if not wanted & self._workers.keys():
+                    deal = self._out.pop(future)
+                    del self._sent_to[future]
+                    self._client.cancel([future])
+                    self._submit(deal, frozenset())
         return self._workers
 
     def submit(self, deal: Deal) -> None:
         """Hand a batch to the scheduler."""
-        others = [worker for worker in self._present() if worker not in deal.avoid] if deal.avoid else []
-        where = {"workers": others, "allow_other_workers": True} if others else {}
+        self._submit(deal, frozenset(self._present()) - deal.avoid if deal.avoid else frozenset())
+
+    def _submit(self, deal: Deal, others: frozenset[str]) -> None:
+        where = {"workers": list(others), "allow_other_workers": True} if others else {}
         future = self._client.submit(
             work, self._payload(), self._name, deal.indices, self._threads, pure=False, retries=0, **where
         )
         self._out[future] = deal
+        if others:
+            self._sent_to[future] = others
         future.add_done_callback(self._done.put)
 
     def _payload(self) -> Any:
@@ -97,7 +109,9 @@ class DaskPool(Pool):
         alone = monotonic()
         while True:
             try:
-                return [self._returned(self._done.get(timeout=_LOOK_EVERY))]
+                future = self._done.get(timeout=_LOOK_EVERY)
+                if future in self._out:  # and was not handed out anew
+                    return [self._returned(future)]
             except Empty:
                 if self._present() or self._waits:
                     alone = monotonic()
@@ -111,6 +125,7 @@ class DaskPool(Pool):
         from distributed import KilledWorker
 
         deal = self._out.pop(future)
+        self._sent_to.pop(future, None)
         try:
             returned: Returned = future.result()
         except KilledWorker as error:
@@ -133,3 +148,4 @@ class DaskPool(Pool):
         with suppress(Exception):  # the scheduler may be gone, which is why this is called
             self._client.cancel([*self._out, *([self._shared] if self._shared is not None else [])], force=True)
         self._out.clear()
+        self._sent_to.clear()

@@ -132,7 +132,8 @@ class Ledger:
                 keep(index, outcome)
                 continue
             self._failed[index] = self._failed.get(index, 0) + 1
-            self._seen.setdefault(index, set()).add(returned.worker)
+            if not returned.died:
+                self._seen.setdefault(index, set()).add(returned.worker)
             if self._failed[index] >= self._tries:
                 keep(index, outcome)
             elif returned.died and self._failed[index] == self._tries - 1:
