@@ -1,0 +1,110 @@
+"""One scene of a microscope file as an array; called in the process that `segkit.opening.Isolated` starts."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from segkit.errors import DataError
+from segkit.opening import decoding
+
+__all__ = ["open_scene"]
+
+logging.getLogger("bioio").addHandler(logging.NullHandler())
+
+_LARGEST_PLANE = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class _Planes:
+    """A dask array, of which a region is computed at once."""
+
+    lazy: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(int(n) for n in self.lazy.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        dtype: np.dtype[Any] = np.dtype(self.lazy.dtype)
+        return dtype
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        return tuple(int(n) for n in self.lazy.chunksize)
+
+    def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray[Any, Any]:
+        voxels: np.ndarray[Any, Any] = np.asarray(self.lazy[key].compute(scheduler="synchronous"))
+        return voxels
+
+
+def open_scene(path: str, scene: str, time: int | None) -> tuple[_Planes, dict[str, Any]]:
+    """Return a scene at one time point, and what the file says of it.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged, or has no such scene or time point, or several time points of which none was chosen.
+    """
+    with decoding(path, "a microscope file"):
+        image = _image(path)
+        scenes = [str(name) for name in image.scenes]
+        image.set_scene(_number(path, scene, scenes))
+        axes, lazy = image.dims.order, image.dask_data
+        if "T" in axes:
+            count = lazy.shape[axes.index("T")]
+            if time is None and count > 1:
+                raise DataError(
+                    f"{path} has {count} time points; a volume has none. Choose one, from 0, with "
+                    "segkit.formats['bioio'](time=0).open(path)."
+                )
+            if not 0 <= (time or 0) < count:
+                raise DataError(f"{path} has {count} time points; there is no number {time} (from 0).")
+            lazy, axes = lazy[(slice(None),) * axes.index("T") + (time or 0,)], axes.replace("T", "")
+        if lazy.dtype.kind not in "biuf":
+            raise DataError(f"{path} holds pixels of type {lazy.dtype}, which are no numbers to segment.")
+        planes = _Planes(lazy)
+        if np.prod(planes.chunks, dtype=float) * planes.dtype.itemsize > _LARGEST_PLANE:
+            raise DataError(
+                f"{path} is read in pieces of {planes.chunks}, above 1 GiB each. Convert it to OME-Zarr with the maker's "
+                "program or bioformats2raw."
+            )
+        sizes = image.physical_pixel_sizes
+        facts = {
+            "axes": axes,
+            "chunks": planes.chunks,
+            "scene": str(image.current_scene),
+            "scenes": scenes,
+            "channel_names": [str(name) for name in image.channel_names or ()],
+            "pixel_sizes_um": {axis: _length(getattr(sizes, axis)) for axis in "ZYX"},
+        }
+    return planes, facts
+
+
+def _image(path: str) -> Any:
+    from bioio import BioImage
+
+    try:
+        return BioImage(path, chunk_dims=["Y", "X"])  # some readers take a whole stack for one piece otherwise
+    except TypeError:
+        return BioImage(path)
+
+
+def _number(path: str, scene: str, scenes: list[str]) -> int:
+    if not scene:
+        return 0
+    if scene in scenes:
+        return scenes.index(scene)
+    if scene.isdecimal() and int(scene) < len(scenes):
+        return int(scene)
+    raise DataError(f"{path} has no scene '{scene}'. Its scenes, counted from 0: {', '.join(scenes[:20])}.")
+
+
+def _length(value: Any) -> float:
+    """Return a length in micrometres; 0 where the file does not say."""
+    number = float(value) if value is not None else 0.0
+    return number if np.isfinite(number) and number > 0 else 0.0
