@@ -51,11 +51,15 @@ def written_at(volume: Volume) -> str:
     An output that was begun before its input was written again is not to be continued.
     """
     source = volume.source
-    path = next((Path(p) for p in (source, source.rpartition(":")[0]) if p and Path(p).exists()), None)
-    if path is None:
+    names = (source, source.rpartition("#")[0], source.rpartition(":")[0])
+    path = next((Path(name) for name in names if name and Path(name).exists()), None)
+    if path is None or "://" in source:
         return ""
     parts = (
-        [path / name for name in ("zarr.json", ".zarray", ".zattrs", ".segkit/journal.jsonl")]
+        [
+            path / name
+            for name in ("zarr.json", ".zarray", ".zattrs", ".segkit/journal.jsonl", "info", "attributes.json")
+        ]
         if path.is_dir()
         else [path]
     )

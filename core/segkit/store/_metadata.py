@@ -7,14 +7,14 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from segkit.errors import DataError
+from segkit.store._place import Folder, read_file
 
-__all__ = ["AXES_OF_RANK", "TYPES", "Node", "check_plausible", "read_json", "read_node"]
+__all__ = ["AXES_OF_RANK", "TYPES", "Node", "check_plausible", "find_json", "read_json", "read_node"]
 
 _MOST_METADATA = 64 * 2**20
 _LARGEST_CHUNK = 2 * 2**30
@@ -27,35 +27,45 @@ AXES_OF_RANK = {2: "yx", 3: "zyx", 4: "czyx", 5: "tczyx"}
 class Node:
     """The metadata of one group or array."""
 
-    folder: Path
+    folder: Folder
     version: int
     array: Mapping[str, Any] | None
     attributes: Mapping[str, Any]
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def find_json(place: Folder) -> dict[str, Any] | None:
+    """Return the object in a JSON file, or None if there is no such file."""
+    text = read_file(place, _MOST_METADATA)
+    if text is None:
+        return None
     try:
-        if path.stat().st_size > _MOST_METADATA:
-            raise ValueError("it is larger than 64 MiB, which metadata never are")
-        content = json.loads(path.read_bytes())
+        content = json.loads(text)
         if not isinstance(content, dict):
             raise ValueError("it is no JSON object")
-    except (ValueError, RecursionError, OSError) as error:
-        raise DataError(f"{path} cannot be read: {error}. The store is damaged; copy or write it again.") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{place} cannot be read: {error}. The store is damaged; copy or write it again.") from error
     return content
 
 
-def read_node(folder: Path) -> Node | None:
+def read_json(place: Folder) -> dict[str, Any]:
+    content = find_json(place)
+    if content is None:
+        raise DataError(f"{place} does not exist. The store is damaged; copy or write it again.")
+    return content
+
+
+def read_node(folder: Folder) -> Node | None:
     """Return the metadata at a folder, or None where there are none."""
-    if (folder / "zarr.json").exists():
-        content = read_json(folder / "zarr.json")
+    content = find_json(folder / "zarr.json")
+    if content is not None:
         attributes = content.get("attributes", {})
         array = content if content.get("node_type") == "array" else None
         return Node(folder, 3, array, attributes if isinstance(attributes, dict) else {})
-    attributes = read_json(folder / ".zattrs") if (folder / ".zattrs").exists() else {}
-    if (folder / ".zarray").exists():
-        return Node(folder, 2, read_json(folder / ".zarray"), attributes)
-    return Node(folder, 2, None, attributes) if (folder / ".zgroup").exists() or attributes else None
+    attributes = find_json(folder / ".zattrs") or {}
+    array = find_json(folder / ".zarray")
+    if array is not None:
+        return Node(folder, 2, array, attributes)
+    return Node(folder, 2, None, attributes) if attributes or find_json(folder / ".zgroup") is not None else None
 
 
 def check_plausible(node: Node) -> tuple[int, ...]:

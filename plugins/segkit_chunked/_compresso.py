@@ -1,0 +1,90 @@
+"""The encoding ``compresso`` of label volumes, which tensorstore does not know, through the package of that name.
+
+Source: Matejek et al., "Compresso: efficient compression of segmentation data for connectomics", MICCAI 2017, as
+https://github.com/seung-lab/compresso writes it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+import io
+from typing import Any
+
+import numpy as np
+
+from segkit.errors import DataError
+from segkit.store import Folder, context
+from segkit_chunked._chunk_files import read_chunk
+from segkit_chunked._info import Info
+
+__all__ = ["open_compresso"]
+
+
+def open_compresso(root: Folder, info: Info, index: int, strict: bool) -> Any:
+    """Return a scale as a tensorstore array ``(z, y, x)``, whose chunks are fetched and decoded when they are read.
+
+    Raises
+    ------
+    ImportError
+        Without the package ``compresso``.
+    """
+    import tensorstore
+
+    importlib.import_module("compresso")
+    scale, dtype = info.scales[index], np.dtype(info.dtype)
+    if info.channels != 1 or dtype.kind != "u":
+        raise DataError(
+            f"{root}/info says that its {info.channels} channels of {dtype} are encoded by compresso, which knows one "
+            "channel of unsigned integers. Copy or write it again."
+        )
+    place = root / scale.key
+
+    def fetch(domain: Any, voxels: np.ndarray[Any, Any], _: Any) -> None:
+        start = domain.origin[::-1]  # x, y, z
+        position = [a // c for a, c in zip(start, scale.chunk, strict=True)]
+        encoded = read_chunk(place, scale, position, ("", ".gz"))
+        if encoded is None:
+            if strict:
+                raise FileNotFoundError(f"NOT_FOUND: the chunk {tuple(position)} (x, y, z) of the grid is missing")
+            voxels[...] = 0
+            return
+        shape = tuple(min(c, n - p * c) for c, n, p in zip(scale.chunk, scale.size, position, strict=True))
+        chunk = _decode(encoded, shape, dtype)
+        inside = tuple(
+            slice(a - p * c, a - p * c + n) for a, p, c, n in zip(start, position, scale.chunk, domain.shape[::-1])
+        )
+        voxels[...] = chunk[inside].T
+
+    layout = tensorstore.ChunkLayout(read_chunk_shape=scale.chunk[::-1])
+    domain = tensorstore.IndexDomain(shape=scale.size[::-1])
+    # Reading waits for answers, so more of it may go on at once than there are processors.
+    own = tensorstore.Context({"data_copy_concurrency": {"limit": 8}}, parent=context())
+    return tensorstore.virtual_chunked(fetch, dtype=dtype, domain=domain, chunk_layout=layout, context=own)
+
+
+def _decode(encoded: bytes, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """Return the voxels ``(x, y, z)`` of a chunk.
+
+    Raises
+    ------
+    ValueError
+        If the bytes are not those of a chunk of this shape.
+    """
+    import compresso
+
+    size = int(np.prod(shape)) * 8 + 2**16
+    if encoded[:2] == b"\x1f\x8b":
+        with gzip.GzipFile(fileobj=io.BytesIO(encoded)) as file:
+            encoded = file.read(2 * size)
+    try:
+        header = compresso.header(encoded)
+        found = tuple(int(header[name]) for name in ("sx", "sy", "sz"))
+        if header["magic"] != b"cpso" or found != shape:
+            raise ValueError(f"it says that it holds {found} voxels (x, y, z), where {shape} were due")
+        voxels: np.ndarray[Any, Any] = compresso.decompress(encoded)
+    except Exception as error:  # the decoder meets damage in many ways
+        raise ValueError(f"the chunk is no compresso data: {error}") from error
+    if voxels.dtype.itemsize > dtype.itemsize:
+        raise ValueError(f"the chunk holds voxels of {voxels.dtype}, where {dtype} were due")
+    return voxels.reshape(shape, order="F").astype(dtype, copy=False)
