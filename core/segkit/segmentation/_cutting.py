@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from segkit.volume import Volume
 __all__ = ["Provisional", "box_of"]
 
 Array = np.ndarray[Any, Any]
+R = TypeVar("R")
 
 
 def box_of(key: tuple[slice, ...], shape: tuple[int, ...]) -> Box:
@@ -77,7 +78,9 @@ class Provisional:
         if any(len(indices) != 1 for indices in touched):
             yield from (self[box.slices] for box in chosen)
             return
-        for box, (index,), cut in zip(chosen, touched, self.cuts([index for (index,) in touched]), strict=True):
+        for box, (index,), cut in zip(
+            chosen, touched, self.cuts([i for (i,) in touched], lambda _, cut: cut), strict=True
+        ):
             place = self.layout.place(index, self.layout.seen(index))
             part = place & box
             if part == box == place:
@@ -88,19 +91,20 @@ class Provisional:
                 out[part.relative_to(box.start).slices] = cut[part.relative_to(place.start).slices]
             yield out
 
-    def cuts(self, indices: Sequence[int]) -> Iterator[Array]:
-        """Yield the objects in what blocks see, in order: some blocks are cut while the prediction of the next is made."""
+    def cuts(self, indices: Sequence[int], then: Callable[[int, Array], R]) -> Iterator[R]:
+        """Yield what `then` makes of a block and the objects in what it sees, in order; several are cut at once."""
         seen = [self.layout.seen(index) for index in indices]
         voxels = self.prediction.read_blocks(seen)
-        if self.threads == 1:
-            yield from map(self._cut, voxels, seen)
-            return
-        waiting: deque[Future[Array]] = deque()
+
+        def work(index: int, box: Box, prediction: Array) -> R:
+            return then(index, self._cut(prediction, box))
+
+        waiting: deque[Future[R]] = deque()
         broken: Exception | None = None
         with ThreadPoolExecutor(self.threads, "segkit-cut") as pool:
-            for box in seen:
+            for index, box in zip(indices, seen, strict=True):
                 try:
-                    waiting.append(pool.submit(self._cut, next(voxels), box))
+                    waiting.append(pool.submit(work, index, box, next(voxels)))
                 except Exception as error:  # what was read before it is still cut, and yielded
                     broken = error
                     break

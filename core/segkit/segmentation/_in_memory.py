@@ -2,34 +2,53 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from segkit.execution import run
 from segkit.progress import Progress
 from segkit.segmentation._cutting import Provisional
-from segkit.segmentation._merging import Found, Names, Relabelled
-from segkit.segmentation._seams import Held, Look
-from segkit.segmentation._stitching import stitch
+from segkit.segmentation._merging import Found, Names
+from segkit.segmentation._seams import Held, Look, Whole, contents
+from segkit.segmentation._stitching import in_order
 from segkit.volume import Volume
 
 __all__ = ["segment_in_memory"]
 
+Array = np.ndarray[Any, Any]
+
 
 def segment_in_memory(provisional: Provisional, min_size: int, progress: Progress) -> Volume:
-    """Cut, stitch and rename in arrays; see `segkit.segment`."""
+    """Cut, stitch and rename in one array, which holds provisional ids first; see `segkit.segment`."""
+    from segkit.segmentation._passes import rename
+
     layout, volume, workers = provisional.layout, provisional.prediction, provisional.threads
     count = len(layout.lattice)
-    held = Held(layout, [])
-    for index, cut in enumerate(provisional.cuts(range(count))):
-        progress(index, 3 * count)
-        held.cuts.append(cut)
-    found = Found()
-    look = Look.of(layout, held, provisional.segmenter)
-    stitch(look, found, lambda: progress(count + found.blocks, 3 * count), workers=workers)
-    relabelled = Relabelled(layout, held, Names.of(found, min_size))
     ids = np.empty(volume.spatial_shape, np.uint64)
-    named = run(lambda index: relabelled.write(index, volume.box, ids), range(count), workers=workers)
-    for done, _ in enumerate(named):
-        progress(2 * count + done, 3 * count)
+    opinions: Whole | Held = Held(layout, {}) if any(layout.halo) else Whole(ids)
+
+    def keep(index: int, cut: Array) -> tuple[Array, Array, Array]:
+        inner = layout.inner(index, cut)
+        ids[layout.lattice[index].slices] = inner
+        if isinstance(opinions, Held):
+            opinions.cuts[index] = cut
+        return contents(layout, index, inner)
+
+    held = []
+    for index, columns in enumerate(provisional.cuts(range(count), keep)):
+        progress(index, 3 * count)
+        held.append(columns)
+    look, found = Look.of(layout, opinions, provisional.segmenter), Found()
+    for index, pairs in enumerate(in_order(look.pairs, range(count), layout, workers=workers)):
+        progress(count + index, 3 * count)
+        found.add(*held[index], pairs)
+    names = Names.of(found, min_size)
+
+    def finish(index: int) -> None:
+        part = ids[layout.lattice[index].slices]
+        rename(part, names.of_block(index), part)
+
+    for index, _ in enumerate(in_order(finish, range(count), layout, workers=workers)):
+        progress(2 * count + index, 3 * count)
     progress(3 * count, 3 * count)
     return volume.with_array(ids, "zyx")

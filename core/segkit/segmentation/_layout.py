@@ -9,11 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
+
+import numpy as np
 
 from segkit.geometry import Box, Lattice, Triple
 
 __all__ = ["Layout", "cell_shape", "whole_chunks"]
+
+Array = np.ndarray[Any, Any]
 
 _CHUNK, _FLAT_CHUNK = 64, 512
 _CELL_VOXELS = 192**3
@@ -98,6 +102,11 @@ class Layout:
         box = self.lattice[index].grow(self.halo) & self.lattice.extent
         assert box is not None
         return box
+
+    def inner(self, index: int, seen: Array) -> Array:
+        """Return the part that is block `index` of voxels of all that it sees."""
+        part: Array = seen[self.lattice[index].relative_to(self.seen(index).start).slices]
+        return part
 
     def place(self, index: int, box: Box) -> Box:
         """Return where slot `index` keeps what its block says about `box`."""

@@ -148,13 +148,13 @@ class Relabelled:
 
     def __getitem__(self, key: tuple[slice, ...]) -> Array:
         box = box_of(key, self.shape)
-        out = np.empty(box.shape, np.uint64)
+        out = np.zeros(box.shape, np.uint64)
         for index in self.layout.lattice.touching(box):
             self.write(index, box, out)
         return out
 
     def write(self, index: int, box: Box, out: Array) -> None:
-        """Write what block `index` holds of `box` into `out`, which covers `box`."""
+        """Write what block `index` holds of `box` into `out`, which covers `box` with zeros."""
         from segkit.segmentation._passes import rename
 
         part = self.layout.lattice[index] & box

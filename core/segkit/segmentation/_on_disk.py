@@ -20,7 +20,7 @@ from segkit.progress import Progress
 from segkit.segmentation._cutting import Provisional
 from segkit.segmentation._merging import Found, Names, Relabelled
 from segkit.segmentation._seams import Look, Stored
-from segkit.segmentation._stitching import stitch
+from segkit.segmentation._stitching import in_order
 from segkit.volume import Volume
 from segkit.writing import write_volume
 
@@ -111,17 +111,16 @@ def segment_on_disk(provisional: Provisional, output: Output, min_size: int, pro
         found = Found.load(work / "found.npz")
         saved, pause = monotonic(), _KEPT_EVERY
 
-        def tell() -> None:
-            nonlocal saved, pause
+        look = Look.of(layout, stored, provisional.segmenter)
+        left = range(found.blocks, count)
+        for seen in in_order(look, left, layout, cluster=output.cluster, workers=output.workers):
+            found.add(*seen)
             progress(count + found.blocks, total)
             if monotonic() - saved > pause:
                 began = monotonic()
                 found.save(work / "found.npz")
                 saved = monotonic()
                 pause = max(_KEPT_EVERY, 20 * (saved - began))  # it grows with the objects found
-
-        look = Look.of(layout, stored, provisional.segmenter)
-        stitch(look, found, tell, cluster=output.cluster, workers=output.workers)
         found.save(work / "found.npz")
         names = Names.of(found, min_size)
         durable.replace_file(output.path / COUNT, json.dumps({"objects": names.count}).encode())

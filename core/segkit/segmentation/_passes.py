@@ -38,13 +38,15 @@ def tally(ids: Array, voxels: Array, first: Array) -> None:
 
 @compiled
 def rename(ids: Array, names: Array, out: Array) -> None:
-    """Write the name of each id, ``names[id]``, into `out`, or 0 if it has none; ids and `out` are ``(Z, Y, X)``."""
+    """Write the name of each id but 0, ``names[id]``, into `out`, or 0 if it has none; both are ``(Z, Y, X)``."""
     depth, height, width = ids.shape
+    count = np.uint64(names.size)
     for z in range(depth):
         for y in range(height):
             for x in range(width):
-                id = ids[z, y, x]
-                out[z, y, x] = names[id] if id < names.size else 0
+                id = np.uint64(ids[z, y, x])
+                if id != 0:
+                    out[z, y, x] = names[id] if id < count else np.uint64(0)
 
 
 @compiled

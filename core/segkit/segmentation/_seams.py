@@ -14,7 +14,7 @@ from segkit.metrics.contingency import Contingency
 from segkit.segmentation._layout import Layout
 from segkit.volume import Volume
 
-__all__ = ["SHARED", "Held", "Look", "Opinions", "Stored"]
+__all__ = ["SHARED", "Held", "Look", "Opinions", "Stored", "Whole", "contents"]
 
 Array = np.ndarray[Any, Any]
 
@@ -47,11 +47,23 @@ class Held:
     """Opinions in memory, an array for each block."""
 
     layout: Layout
-    cuts: list[Array]
+    cuts: dict[int, Array]
 
     def read(self, index: int, box: Box) -> Array:
         """See `Opinions`."""
         found: Array = self.cuts[index][box.relative_to(self.layout.seen(index).start).slices]
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """What blocks that see nothing but themselves say, in one array of the volume's shape."""
+
+    ids: Array
+
+    def read(self, index: int, box: Box) -> Array:
+        """See `Opinions`."""
+        found: Array = self.ids[box.slices]
         return found
 
 
@@ -84,29 +96,19 @@ class Look:
         return cls(layout, opinions, segmenter.stitching, getattr(segmenter, "connectivity", 6))
 
     def __call__(self, index: int) -> tuple[Array, Array, Array, Array]:
-        seen, block = self.layout.seen(index), self.layout.lattice[index]
-        cut: Array = self.opinions.read(index, seen)
-        inner = cut[block.relative_to(seen.start).slices]
-        pairs = self.touching(index, inner) if self.stitching == "touching" else self.overlapping(index, cut)
-        return (*self._contents(index, inner), pairs)
+        cut = self.opinions.read(index, self.layout.seen(index))
+        return (*contents(self.layout, index, self.layout.inner(index, cut)), self._pairs(index, cut))
 
-    def _contents(self, index: int, ids: Array) -> tuple[Array, Array, Array]:
-        """Return the key of each object in a block, its number of voxels, and where in the volume its first voxel lies."""
-        from segkit.segmentation._passes import tally
+    def pairs(self, index: int) -> Array:
+        """Return pairs of keys ``(P, 2)`` of what is one object, in this block and in later neighbours."""
+        return self._pairs(index, self.opinions.read(index, self.layout.seen(index)))
 
-        block = self.layout.lattice[index]
-        voxels, first = np.zeros((2, int(ids.max()) + 1), np.int64)
-        tally(ids.reshape(-1), voxels, first)
-        voxels[0] = 0
-        local = np.flatnonzero(voxels)
-        z, y, x = (
-            part.astype(np.uint64) + np.uint64(start)
-            for part, start in zip(np.unravel_index(first[local], block.shape), block.start, strict=True)
-        )
-        _, height, width = (np.uint64(n) for n in self.layout.lattice.extent.shape)
-        return _keys(index, local), voxels[local].astype(np.uint64), (z * height + y) * width + x
+    def _pairs(self, index: int, cut: Array) -> Array:
+        if self.stitching == "touching":
+            return self._touching(index, self.layout.inner(index, cut))
+        return self._overlapping(index, cut)
 
-    def touching(self, index: int, ids: Array) -> Array:
+    def _touching(self, index: int, ids: Array) -> Array:
         """Return pairs of keys ``(P, 2)`` of objects that touch, one in this block and one in a later neighbour.
 
         Every two blocks that share a face, an edge or a corner are looked at once, from the earlier of them.
@@ -129,7 +131,7 @@ class Look:
             found.append(np.stack([_keys(index, pairs >> np.uint64(32)), _keys(other, pairs & _LOWER)], 1))
         return np.concatenate(found)
 
-    def overlapping(self, index: int, cut: Array) -> Array:
+    def _overlapping(self, index: int, cut: Array) -> Array:
         """Return pairs of keys ``(P, 2)`` of objects that a block and its later neighbours mostly agree on."""
         found = [np.zeros((0, 2), np.uint64)]
         seen = self.layout.seen(index)
@@ -144,6 +146,23 @@ class Look:
             one = (both.segments != 0) & (both.labels != 0) & (both.counts > SHARED * union)
             found.append(np.stack([_keys(index, both.segments[one]), _keys(other, both.labels[one])], 1))
         return np.concatenate(found)
+
+
+def contents(layout: Layout, index: int, ids: Array) -> tuple[Array, Array, Array]:
+    """Return the key of each object in a block, its number of voxels, and where in the volume its first voxel lies."""
+    from segkit.segmentation._passes import tally
+
+    block = layout.lattice[index]
+    voxels, first = np.zeros((2, int(ids.max()) + 1), np.int64)
+    tally(ids.reshape(-1), voxels, first)
+    voxels[0] = 0
+    local = np.flatnonzero(voxels)
+    z, y, x = (
+        part.astype(np.uint64) + np.uint64(start)
+        for part, start in zip(np.unravel_index(first[local], block.shape), block.start, strict=True)
+    )
+    _, height, width = (np.uint64(n) for n in layout.lattice.extent.shape)
+    return _keys(index, local), voxels[local].astype(np.uint64), (z * height + y) * width + x
 
 
 _LOWER = np.uint64(2**32 - 1)

@@ -11,7 +11,6 @@ from typing import Any, cast
 import numpy as np
 
 from segkit._choice import choose, written_at
-from segkit._memory import give_back_freed_arrays
 from segkit.contracts import Segmenter
 from segkit.errors import DataError, UsageError
 from segkit.execution import Cluster
@@ -108,7 +107,6 @@ def segment(
     cutter, identity = choose("segmenters", segmenter, options)
     if min_size < 0:
         raise UsageError(f"`min_size` is {min_size}; it takes a number of voxels, 0 to keep all objects.")
-    give_back_freed_arrays()
     cell = _cell(volume, cutter)
     threads = workers or max(1, min(4, os.cpu_count() or 1))
     if path is None:

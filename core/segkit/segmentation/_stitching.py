@@ -1,41 +1,40 @@
-"""From looks at blocks to the names of all objects."""
+"""Work on all blocks, anywhere and in any order, whose results come in the order of the blocks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from segkit.errors import IncompleteError, SegkitError
 from segkit.execution import Cluster, Failure, run
-from segkit.segmentation._merging import Found
-from segkit.segmentation._seams import Look
+from segkit.segmentation._layout import Layout
 
-__all__ = ["stitch"]
+__all__ = ["in_order"]
+
+R = TypeVar("R")
 
 
-def stitch(
-    look: Look,
-    found: Found,
-    tell: Callable[[], None],
+def in_order(
+    task: Callable[[int], R],
+    indices: Iterable[int],
+    layout: Layout,
     *,
     cluster: Cluster | str | None = None,
     workers: int | None = None,
-) -> None:
-    """Look at all blocks that have not been looked at yet, anywhere and in any order, and add them up in theirs.
+) -> Iterator[R]:
+    """Yield what a task makes of each block.
 
     Raises
     ------
     IncompleteError
-        If a block cannot be read.
+        If a block cannot be worked on.
     """
-    left = range(found.blocks, len(look.layout.lattice))
-    tell()
-    for index, seen in run(look, left, cluster=cluster, workers=workers, ordered=True):
-        if isinstance(seen, Failure):
-            if isinstance(seen.error, SegkitError):
-                raise seen.error
+    for index, result in run(task, indices, cluster=cluster, workers=workers, ordered=True):
+        if isinstance(result, Failure):
+            if isinstance(result.error, SegkitError):
+                raise result.error
             raise IncompleteError(
-                f"The objects of block {index} ({look.layout.lattice[index]}) could not be compared with those around it: "
-                f"{seen.reason}. Run the same again."
-            ) from seen.error
-        found.add(*seen)
-        tell()
+                f"The objects of block {index} ({layout.lattice[index]}) could not be compared with those around it: "
+                f"{result.reason}. Run the same again."
+            ) from result.error
+        yield result
