@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from annotated_types import Ge, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 import segkit
 from segkit import Unit
@@ -110,6 +110,7 @@ def intensity(
     contrast: Annotated[float, Ge(0), Lt(1)] = 0.2,
     gamma: Annotated[float, Ge(0), Le(2)] = 0.2,
     noise: Annotated[float, Ge(0)] = 0.1,
+    shot: Annotated[float, Ge(0)] = 0.0,
     per_channel: bool = False,
 ) -> Augmentation:
     """Changes brightness, contrast and gamma, and adds Gaussian noise, each by a random amount up to a limit.
@@ -125,13 +126,16 @@ def intensity(
     gamma
         Values, scaled to 0..1, are raised to a power between exp(-gamma) and exp(gamma).
     noise
-        Largest standard deviation of the noise.
+        Largest standard deviation of the noise that is everywhere alike.
+    shot
+        Largest standard deviation, where the patch is brightest, of noise that grows with the root of the brightness:
+        shot noise, the normal limit of Poisson's law, for images made of few photons or electrons.
     per_channel
         Whether each channel changes by itself, rather than all alike.
     """
     from segkit_augmentations._intensity import Intensity
 
-    return Intensity(brightness, contrast, gamma, noise, per_channel)
+    return Intensity(brightness, contrast, gamma, noise, shot, per_channel)
 
 
 def blur(
@@ -146,12 +150,96 @@ def blur(
     probability
         How often the image is blurred at all.
     """
-    from segkit_augmentations._intensity import Blur
+    from segkit_augmentations._sharpness import Blur
 
     return Blur(sigma, probability)
+
+
+def low_resolution(
+    *, factor: Annotated[float, Ge(1), Le(16)] = 2.0, probability: Annotated[float, Ge(0), Le(1)] = 0.2
+) -> Augmentation:
+    """Shows the image as if it had been taken with larger voxels: averaged, and interpolated linearly between.
+
+    Parameters
+    ----------
+    factor
+        How much larger they may be, compared with the smallest side of a voxel; sides that are longer already stay.
+    probability
+        How often that happens at all.
+    """
+    from segkit_augmentations._sharpness import Coarsen
+
+    return Coarsen(factor, probability)
+
+
+def slices(
+    *,
+    missing: Annotated[float, Ge(0), Le(1)] = 0.02,
+    fill: Literal["blank", "noise", "repeat"] = "blank",
+    contrast: Annotated[float, Ge(0), Le(1)] = 0.03,
+    defocus: Annotated[float, Ge(0), Le(1)] = 0.02,
+    jitter: Annotated[float, Ge(0), Le(1)] = 0.02,
+    slip: Annotated[float, Ge(0), Le(1)] = 0.01,
+    shift: Annotated[float, Ge(0)] = 6.0,
+) -> Augmentation:
+    """Imitates faults of serial sections: lost, out of focus, of another contrast, or out of place; for stacks along z.
+
+    A patch of a single section is left alone. Networks for neurons have been trained with such faults since Lee et al.
+    2017 (arXiv:1706.00120). A section that *jitters* was only imaged out of place: labels stay, and the network learns
+    to look through. From one that *slips* on, everything lies elsewhere, so labels move along, and what comes from
+    beyond the borders is masked out of the loss.
+
+    Parameters
+    ----------
+    missing
+        Chance of each section to be lost; never of all at once. Labels stay.
+    fill
+        What is seen instead of a lost one: a single random grey, noise, or the nearest section that is not lost.
+    contrast
+        Chance of each section to have between 0.3 and 1 of its contrast, and to be up to 0.5 brighter or darker.
+    defocus
+        Chance of each section to be blurred by a Gaussian of 1 to 3 voxels.
+    jitter
+        Chance of each section to lie out of place by itself; labels stay.
+    slip
+        Chance of each section that it and all that follow lie out of place; labels move along.
+    shift
+        Largest displacement along y and along x, in voxels of the smaller side, rounded to whole ones.
+    """
+    from segkit_augmentations._slices import Slices
+
+    return Slices(missing, fill, contrast, defocus, jitter, slip, shift)
+
+
+def cutout(
+    *,
+    boxes: Annotated[int, Ge(0), Le(100)] = 4,
+    size: Annotated[float, Gt(0), Le(1)] = 0.3,
+    channels: Annotated[float, Ge(0), Le(1)] = 0.0,
+    probability: Annotated[float, Ge(0), Le(1)] = 0.3,
+) -> Augmentation:
+    """Hides boxes of the image, or whole channels, so that the network learns to infer them from what is around.
+
+    What is hidden becomes the mean of the patch. Labels stay.
+
+    Parameters
+    ----------
+    boxes
+        Most boxes at a time.
+    size
+        Largest extent of a box along each axis, as a share of the patch.
+    channels
+        Chance of each channel to be hidden as a whole; one is always left.
+    probability
+        How often anything is hidden at all.
+    """
+    from segkit_augmentations._cutout import Cutout
+
+    return Cutout(boxes, size, channels, probability)
 
 
 @segkit.hookimpl
 def segkit_augmentations() -> dict[str, Callable[..., Augmentation]]:
     """Offer all of them."""
-    return {"blur": blur, "deform": deform, "flips": flips, "intensity": intensity, "quarter_turns": quarter_turns}
+    offered = (blur, cutout, deform, flips, intensity, low_resolution, quarter_turns, slices)
+    return {factory.__name__: factory for factory in offered}

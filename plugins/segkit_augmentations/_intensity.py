@@ -1,4 +1,4 @@
-"""Changes of the image alone: brightness, contrast, gamma, noise and blur."""
+"""Changes of the values of an image: brightness, contrast, gamma and noise."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from segkit.contracts import Array, Patch
+from segkit_augmentations._tone import change
 
-__all__ = ["Blur", "Intensity"]
+__all__ = ["Intensity"]
 
 
 @dataclass(frozen=True)
@@ -19,58 +20,31 @@ class Intensity:
     contrast: float
     gamma: float
     noise: float
+    shot: float
     per_channel: bool
 
     def __call__(self, patch: Patch, rng: np.random.Generator) -> Patch:
         """Return a patch with a changed image."""
-        raw = np.array(patch.raw, np.float32, order="C")
-        for group in raw[:, None] if self.per_channel else raw[None]:
-            self._change(group, rng)
-        return replace(patch, raw=raw)
+        if not (self.brightness or self.contrast or self.gamma or self.noise or self.shot):
+            return patch
+        raw = np.require(patch.raw, np.float32, ["C", "W"])
+        result = np.empty_like(raw)
+        rows = len(raw) if self.per_channel else 1
+        for values, out in zip(raw.reshape(rows, -1), result.reshape(rows, -1)):
+            self._change(values, rng, out)
+        return replace(patch, raw=result.astype(patch.raw.dtype, copy=False))
 
-    def _change(self, values: Array, rng: np.random.Generator) -> None:
-        """Change float32 values of any shape in place."""
+    def _change(self, values: Array, rng: np.random.Generator, out: Array) -> None:
         # Every number is drawn, used or not: what one strength is does not change the luck of the others.
         shift, stretch, power = rng.uniform(-1, 1, 3)
-        deviation = self.noise * rng.random()
-        if self.gamma:
-            low, high = values.min(), values.max()
-            if high > low:
-                values -= low
-                values /= high - low
-                np.power(values, np.float32(np.exp(self.gamma * power)), out=values)
-                values *= high - low
-                values += low
-        if self.contrast:
-            mean = np.float32(values.mean(dtype=np.float64))
-            values -= mean
-            values *= np.float32(1 + self.contrast * stretch)
-            values += mean
-        if self.brightness:
-            values += np.float32(self.brightness * shift)
-        if self.noise:
-            grain = np.empty_like(values)
-            rng.standard_normal(dtype=np.float32, out=grain)
-            grain *= np.float32(deviation)
-            values += grain
+        noise, shot = rng.random(2)
+        key = rng.integers(0, 2**32, 2, np.uint32)
+        scale, mean = 1 + self.contrast * stretch, float(values.mean())
+        offset = mean * (1 - scale) + self.brightness * shift
+        limits = (float(values.min()) * scale + offset, float(values.max()) * scale + offset)
+        strengths = (np.exp(self.gamma * power), self.noise * noise, self.shot * shot)
+        change(values, _floats(*limits), _floats(scale, offset), _floats(*strengths), key, out)
 
 
-@dataclass(frozen=True)
-class Blur:
-    """See `segkit_augmentations.blur`."""
-
-    sigma: float
-    probability: float
-
-    def __call__(self, patch: Patch, rng: np.random.Generator) -> Patch:
-        """Return a patch with an image that may be out of focus."""
-        from scipy.ndimage import gaussian_filter
-
-        chance, strength = rng.random(2)
-        raw = np.array(patch.raw, np.float32, order="C")
-        if chance < self.probability:
-            finest = min(patch.voxel_size)
-            sigma = [self.sigma * strength * finest / size for size in patch.voxel_size]
-            for channel in raw:
-                gaussian_filter(channel, sigma, output=channel, mode="nearest", truncate=3)
-        return replace(patch, raw=raw)
+def _floats(*values: float) -> Array:
+    return np.array(values, np.float32)
