@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,10 +37,46 @@ def agglomerate(fragments: Array, boundary: Array, below: float) -> Array:
         return fragments
     regions = graphs.region_adjacency_graph(fragments, number_of_threads=1)
     faces = graphs.features.edge_map_features(regions, fragments, boundary, number_of_threads=1)
-    attraction = below - faces[:, 0]
+    return _joined(fragments, regions, below - faces[:, 0], faces[:, 1])
+
+
+def agglomerate_affinities(
+    fragments: Array, affinities: Array, offsets: Sequence[Sequence[int]], above: float
+) -> Array:
+    """Join neighbours, the surest first, while the mean affinity across their face is high.
+
+    Parameters
+    ----------
+    fragments
+        Ids ``(Z, Y, X)`` uint32; 0 is background and is joined with nothing.
+    affinities
+        ``(A, Z, Y, X)`` float32.
+    offsets
+        The offset (z, y, x) of each.
+    above
+        Faces whose mean is below this stay; the mean is over all pairs of voxels on both sides of a face.
+
+    Returns
+    -------
+    numpy.ndarray
+        Ids ``(Z, Y, X)`` uint32.
+    """
+    import bioimage_cpp.graph as graphs
+
+    if int(fragments.max()) < 2:
+        return fragments
+    regions = graphs.region_adjacency_graph(fragments, number_of_threads=1)
+    faces = graphs.features.affinity_features(regions, fragments, affinities, offsets, number_of_threads=1)
+    return _joined(fragments, regions, faces[:, 0] - above, faces[:, 1])
+
+
+def _joined(fragments: Array, regions: Any, attraction: Array, sizes: Array) -> Array:
+    """Join what attracts each other (above 0), by average linkage; the background stays by itself."""
+    import bioimage_cpp.graph as graphs
+
     background = (regions.uv_ids() == 0).any(axis=1)
     policy = graphs.agglomeration.GaspClusterPolicy(linkage="mean")
-    joined = policy.optimize(regions, attraction, edge_sizes=faces[:, 1], is_mergeable=~background)
+    joined = policy.optimize(regions, attraction, edge_sizes=sizes, is_mergeable=~background)
     names = np.asarray(joined).astype(np.uint32) + np.uint32(1)
     ids: Array = names[fragments]
     ids[fragments == 0] = 0

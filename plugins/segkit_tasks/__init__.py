@@ -1,8 +1,8 @@
-"""Built-in tasks: classes of voxels, boundaries between objects, and numbers such as a restored image."""
+"""Built-in tasks: classes of voxels, objects that touch (in four ways), and numbers such as a restored image."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 
@@ -68,8 +68,9 @@ def boundaries(
     Parameters
     ----------
     thickness
-        How far a boundary reaches on either side of the face, in voxels. As far from what is not annotated and from the
-        border of a patch nothing is known, since a boundary may lie just behind it.
+        How far a boundary reaches on either side of the face, in voxels of the finest axis; along a coarser one by as
+        many voxels as are not thicker, at least 1. As far from what is not annotated and from the border of a patch
+        nothing is known, since a boundary may lie just behind it.
     in_plane_only
         Whether only faces within a z slice count: for sections much thicker than a voxel is wide, and for slices that
         are annotated one by one. Patches of a single slice are treated so anyway.
@@ -79,6 +80,118 @@ def boundaries(
     from segkit_tasks._boundaries import Boundaries
 
     return Boundaries(thickness, in_plane_only, threshold)
+
+
+def distances(
+    *,
+    scale: Annotated[float, Gt(0), segkit.Unit("nm")] | None = None,
+    signed: bool = False,
+    in_plane_only: bool = False,
+    activation: Literal["linear", "sigmoid"] = "linear",
+) -> Task:
+    """Find how deep inside of its object each voxel lies, for objects to be told apart at their shallow rims.
+
+    From ids of objects it makes one channel, the Euclidean distance to the nearest voxel of any other id, background
+    included, as a part of `scale`: 0 in the background, 1 at that depth and deeper. A voxel counts as unknown where
+    what is not annotated, or outside of the patch, is nearer than that. Weights are chosen by the mean squared error.
+
+    Parameters
+    ----------
+    scale
+        The largest distance that is told apart, about the radius of the objects; voxels where the volume has no unit.
+        None takes 10 voxels of the finest axis. Patches should be several times as large.
+    signed
+        Whether the background gets the distance to the nearest object, below 0 and down to -1; else it is 0.
+    in_plane_only
+        Whether distances are those within a z slice: for sections much thicker than a voxel is wide, and for slices
+        that are annotated one by one. Patches of a single slice are treated so anyway.
+    activation
+        What makes the output of the network a distance: ``linear`` nothing but a limit, with the losses mse and l1;
+        ``sigmoid`` with bce. A loss that does not fit is refused.
+
+    Notes
+    -----
+    Exact for anisotropic voxels, through the library edt. Distances to the boundary as a target: Bai & Urtasun (2017,
+    https://doi.org/10.1109/CVPR.2017.305); signed and limited ones: Heinrich et al. (2018,
+    https://doi.org/10.1007/978-3-030-00934-2_36).
+    """
+    from segkit_tasks._distances import Distances
+
+    return Distances(scale, signed, in_plane_only, activation)
+
+
+def affinities(
+    *,
+    offsets: Literal["isotropic", "anisotropic", "planar"] = "isotropic",
+    custom_offsets: tuple[int, ...] = (),
+    foreground: bool = True,
+    threshold: Threshold = 0.5,
+) -> Task:
+    """Find which voxels belong together: neighbours, and voxels some way apart, in one object or not.
+
+    From ids of objects it makes a channel for each offset, 1 where a voxel and the one at that offset are in the same
+    object. Long offsets tell objects apart where their boundary has a gap. A pair counts as unknown where one of both
+    is not annotated or outside of the patch. Weights are chosen by the Dice coefficient of the neighbours that belong
+    apart.
+
+    Parameters
+    ----------
+    offsets
+        A set of offsets in voxels: ``isotropic`` has 9, of 1, 3 and 9 voxels along each axis; ``anisotropic`` 11, for
+        thick sections, shorter along z and diagonal within it; ``planar`` 6, within a z slice.
+    custom_offsets
+        Other offsets instead, three numbers (z, y, x) each in a row, such as -1, 0, 0, 0, -1, 0, 0, 0, -1; direct
+        neighbours among them. Empty for those of `offsets`.
+    foreground
+        Whether a first channel says where objects are: leave it out for tissue without background.
+    threshold
+        Probability above which a voxel counts as object in the scores, and a pair as belonging apart.
+
+    Notes
+    -----
+    Turaga et al. (2010, https://doi.org/10.1162/neco.2009.10-08-881); long offsets: Lee et al. (2017,
+    https://arxiv.org/abs/1706.00120) and Wolf et al. (2018, https://doi.org/10.1007/978-3-030-01225-0_34).
+    """
+    from segkit.affinities import OFFSETS, grouped
+    from segkit_tasks._affinities import Affinities
+
+    chosen = grouped(custom_offsets, "task.custom_offsets") or OFFSETS[offsets]
+    return Affinities(chosen, foreground, threshold)
+
+
+def centre_offsets(
+    *,
+    scale: Annotated[float, Gt(0)] = 10.0,
+    in_plane_only: bool = False,
+    offset_weight: Annotated[float, Ge(0)] = 1.0,
+    threshold: Threshold = 0.5,
+) -> Task:
+    """Find objects, and from each voxel the way to the centre of its object: for round objects such as nuclei.
+
+    From ids of objects it makes a channel that is 1 in every object, and one for each axis with the way to the centre of
+    mass, which is known only for objects that lie in the patch as a whole. The recipe's losses compare the first; the
+    others have a mean absolute error of their own. Weights are chosen by the mean distance of predicted centres from
+    true ones.
+
+    Parameters
+    ----------
+    scale
+        How far the way is that the network gives as 1, in voxels of the finest axis; it learns best with about the
+        radius of the objects. Predictions are in voxels of the finest axis.
+    in_plane_only
+        Whether every z slice is by itself, with two channels instead of three for the way: for planar networks.
+    offset_weight
+        Share of the error of the offsets in the loss.
+    threshold
+        Probability above which a voxel counts as object in the scores.
+
+    Notes
+    -----
+    As Neven et al. (2019, https://arxiv.org/abs/1906.11109) and Cheng et al. (2020, https://arxiv.org/abs/1911.10194) do.
+    """
+    from segkit_tasks._centres import CentreOffsets
+
+    return CentreOffsets(scale, in_plane_only, offset_weight, threshold)
 
 
 def regression(
@@ -113,4 +226,11 @@ def regression(
 @segkit.hookimpl
 def segkit_tasks() -> Factories:
     """Offer the built-in tasks."""
-    return {"boundaries": boundaries, "regression": regression, "semantic": semantic}
+    return {
+        "affinities": affinities,
+        "boundaries": boundaries,
+        "centre_offsets": centre_offsets,
+        "distances": distances,
+        "regression": regression,
+        "semantic": semantic,
+    }

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from scipy.ndimage import binary_dilation, generate_binary_structure
 
 from segkit.contracts import Patch
 from segkit.metrics import OverlapMetrics
-from segkit_tasks._dense import Dense, ids_of
+from segkit_tasks._dense import Dense, ids_of, is_object
+from segkit_tasks._surroundings import distance_to, spacing_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,39 +27,37 @@ class Boundaries(Dense):
     out_channels = 2
 
     def __init__(self, thickness: int, in_plane_only: bool, threshold: float) -> None:
-        self._thickness, self._threshold = thickness, threshold
-        self._axes = (1, 2) if in_plane_only else (0, 1, 2)
-        self._neighbours = generate_binary_structure(3, 1)
-        if in_plane_only:
-            self._neighbours[[0, 2]] = False
+        self._thickness, self._in_plane_only, self._threshold = thickness, in_plane_only, threshold
 
     def target(self, patch: Patch) -> tuple[Array, Array]:
         """Return ``(2, Z, Y, X)``, and where both channels are known."""
         labels = ids_of(patch)
+        spacing = spacing_of(patch, self._in_plane_only)
+        reach = (self._thickness - 1) * min(spacing) * (1 + 1e-4)
         boundary = np.zeros(labels.shape, bool)
-        hidden = np.zeros(labels.shape, bool)
-        for axis in self._axes:
-            along = np.moveaxis(labels, axis, 0)
+        unsure = ~patch.mask
+        unknown = unsure.copy()
+        for axis in (1, 2) if self._in_plane_only else (0, 1, 2):
+            along, beside = np.moveaxis(labels, axis, 0), np.moveaxis(boundary, axis, 0)
             differ = along[1:] != along[:-1]
-            beside = np.moveaxis(boundary, axis, 0)
             beside[1:] |= differ
             beside[:-1] |= differ
+            hidden, behind = np.moveaxis(unsure, axis, 0), np.moveaxis(unknown, axis, 0)
+            hidden[1:] |= behind[:-1]
+            hidden[:-1] |= behind[1:]
             # What lies behind the border of a patch is as unknown as what is not annotated. Along an axis too short to
             # keep anything, the faces inside are all there is to go by.
-            if len(along) > 2 * self._thickness:
-                border = np.moveaxis(hidden, axis, 0)
-                border[: self._thickness] = True
-                border[-self._thickness :] = True
-        if self._thickness > 1:
-            boundary = binary_dilation(boundary, self._neighbours, self._thickness - 1)
-        # Known boundaries near unknown voxels are left out too: to keep just those would teach that there are more.
-        if not patch.mask.all():
-            hidden |= binary_dilation(~patch.mask, self._neighbours, self._thickness)
-        return np.stack([labels != 0, boundary]).astype(np.float32), ~hidden
+            if len(along) > 2 * (1 + int(reach / spacing[axis])):
+                hidden[0] = hidden[-1] = True
+        if reach:
+            boundary = distance_to(boundary, spacing) <= reach
+            # Known boundaries near unknown voxels are left out too: to keep just those would teach that there are more.
+            unsure = distance_to(unsure, spacing) <= reach
+        return np.stack([labels != 0, boundary]).astype(np.float32), ~unsure
 
     def foreground(self, labels: Array) -> Array:
         """Return where the objects are."""
-        return np.asarray((labels[0] if labels.ndim == 4 else labels) != 0)
+        return is_object(labels)
 
     def activate(self, logits: Tensor) -> Tensor:
         """Return the probabilities of object and boundary."""

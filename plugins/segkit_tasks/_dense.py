@@ -12,7 +12,7 @@ from segkit.errors import DataError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Dense", "ids_of"]
+__all__ = ["Dense", "ids_of", "is_object"]
 
 Array = np.ndarray[Any, Any]
 
@@ -23,6 +23,11 @@ class Dense:
     def step(self, network: nn.Module, batch: Batch, loss: Loss) -> Tensor:
         """Return the loss of the network on a batch."""
         return loss(call_network(network, batch.raw), batch.target, batch.mask)
+
+
+def is_object(labels: Array) -> Array:
+    """Return where labels ``(Z, Y, X)`` or ``(1, Z, Y, X)`` are an object."""
+    return np.asarray((labels[0] if labels.ndim == 4 else labels) != 0)
 
 
 def ids_of(patch: Patch) -> Array:
