@@ -256,8 +256,10 @@ class Normalization:
     centre: tuple[float, ...]
     scale: tuple[float, ...]
 
-    def __call__(self, raw: Array) -> Array:
-        """Return ``(C, Z, Y, X)`` float32 of any numeric raw of that shape."""
+    def __call__(self, raw: Array, out: Array | None = None) -> Array:
+        """Return ``(C, Z, Y, X)`` float32 of any numeric raw of that shape, in `out` where there is one."""
         shape = (-1, 1, 1, 1)
         centre = np.asarray(self.centre, np.float32).reshape(shape)
-        return (raw.astype(np.float32) - centre) / np.asarray(self.scale, np.float32).reshape(shape)
+        scaled: Array = np.subtract(raw, centre, out=out, dtype=np.float32, casting="unsafe")
+        scaled /= np.asarray(self.scale, np.float32).reshape(shape)
+        return scaled

@@ -96,7 +96,9 @@ class IdPlaces:
                 )
             chances = np.asarray(class_weights, float)[ids[firsts]]
             if not chances.any():
-                raise UsageError("`sampling.class_weights` is 0 for every class that there is. Give one of them a weight.")
+                raise UsageError(
+                    "`sampling.class_weights` is 0 for every class that there is. Give one of them a weight."
+                )
         return cls(ids[firsts], np.cumsum(chances), stops, blocks, np.cumsum(counts * of_sample[which]))
 
     def draw(self, g: np.random.Generator) -> tuple[int, int]:

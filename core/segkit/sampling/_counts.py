@@ -11,7 +11,7 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b, sha256
 from pathlib import Path
@@ -22,7 +22,6 @@ import numpy as np
 from segkit.addressing import rng
 from segkit.contracts import Sample
 from segkit.durable import make_dirs, replace_file
-from segkit.errors import StorageError
 from segkit.sampling._index import LabelIndex, read_known
 from segkit.volume import Volume
 
@@ -76,6 +75,17 @@ class CountsFile:
         text = json.dumps([_SCHEMA, self.about, ids, facts], default=str)
         return f"{blake2b(text.encode(), digest_size=16).hexdigest()}.npz"
 
+    def building(
+        self, samples: Sequence[Sample], foreground: Callable[[Array], Array], *, ids: bool, workers: int, write: bool
+    ) -> Generator[tuple[int, int], None, LabelIndex]:
+        """Return the counts of these samples, kept or counted now; see `LabelIndex.building`."""
+        found = self.load(samples, foreground, ids=ids)
+        if found is None:
+            found = yield from LabelIndex.building(samples, foreground, ids=ids, workers=workers)
+            if write:
+                self.save(found, samples)
+        return found
+
     def load(self, samples: Sequence[Sample], foreground: Callable[[Array], Array], *, ids: bool) -> LabelIndex | None:
         """Return the counts of these samples; None where there are none, or where they do not hold any more."""
         if not all(_has_place(sample) for sample in samples):
@@ -86,7 +96,7 @@ class CountsFile:
             arrays = _read(path)
             if arrays is None:
                 continue
-            index = LabelIndex.over(samples, arrays["known"], arrays["foreground"], arrays.get("pairs"))
+            index = LabelIndex.over(samples, arrays["known"], arrays["foreground"], arrays["pairs"] if ids else None)
             if len(index.known) == len(index.sample_of) and _holds(index, samples, foreground):
                 return index
         return None
@@ -95,11 +105,9 @@ class CountsFile:
         """Keep counts; data in memory, which have no name to be found by, are not kept."""
         if not all(_has_place(sample) for sample in samples):
             return
-        arrays = {"known": index.known, "foreground": index.foreground}
-        if index.pairs is not None:
-            arrays["pairs"] = index.pairs
+        pairs = np.zeros((0, 3), np.int64) if index.pairs is None else index.pairs
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, **arrays)
+        np.savez_compressed(buffer, known=index.known, foreground=index.foreground, pairs=pairs)
         data = buffer.getvalue()
         path = self.folder / "counts" / self._name(samples, index.pairs is not None)
         make_dirs(path.parent)
@@ -109,7 +117,10 @@ class CountsFile:
 def _has_place(sample: Sample) -> bool:
     """Return whether the labels have a place of their own, such as a file or URL."""
     volumes = [volume for volume in (sample.labels, sample.mask) if volume is not None]
-    return all("://" in v.source or any(p and Path(p).exists() for p in (v.source, v.source.rpartition(":")[0])) for v in volumes)
+    return all(
+        "://" in v.source or any(p and Path(p).exists() for p in (v.source, v.source.rpartition(":")[0]))
+        for v in volumes
+    )
 
 
 def _read(path: Path) -> dict[str, Array] | None:

@@ -58,7 +58,9 @@ def keep_decoded(samples: Sequence[Sample], budget: int) -> tuple[list[Sample], 
     size = sum(volume.nbytes for volume in volumes)
     if size == 0 or size > budget:
         return list(samples), 0
-    kept: dict[int, Volume] = {id(v): v.with_array(_Decoded(v), v.axes, chunks=v.chunks, channel_names=v.channel_names) for v in volumes}
+    kept: dict[int, Volume] = {
+        id(v): v.with_array(_Decoded(v), v.axes, chunks=v.chunks, channel_names=v.channel_names) for v in volumes
+    }
 
     def same(volume: Volume) -> Volume:
         return kept.get(id(volume), volume)

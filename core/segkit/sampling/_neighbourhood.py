@@ -19,6 +19,7 @@ import numpy as np
 
 from segkit.contracts import Patch, Sample
 from segkit.geometry import Box, Triple
+from segkit.sampling._buffers import Buffers
 from segkit.sampling._placing import Place, Placing, changed_error
 from segkit.sampling._plan import voxel_bytes
 
@@ -120,17 +121,15 @@ class Neighbourhood:
             raise changed_error(sample, self.box)
         return replace(self, voxels=voxels, chosen=chosen, rows=rows)
 
-    def patch(self, sample: Sample, box: Box) -> Patch:
-        """Return one patch, copied where voxels are shared."""
+    def patch(self, sample: Sample, box: Box, buffers: Buffers) -> Patch:
+        """Return one patch; its labels and mask are copies, for an augmentation may write into them."""
         assert self.voxels is not None
         at = box.relative_to(self.box.start).slices
-        return Patch(
-            self.voxels.raw[(slice(None), *at)],
-            self.voxels.labels[(..., *at)].copy(),
-            self.voxels.mask[at].copy(),
-            self.voxels.voxel_size,
-            f"{sample.name} at {box}",
-        )
+        raw, labels, mask = (array[(..., *at)] for array in (self.voxels.raw, self.voxels.labels, self.voxels.mask))
+        copies = [buffers.take(array.shape, array.dtype) for array in (labels, mask)]
+        for copy, array in zip(copies, (labels, mask), strict=True):
+            copy[...] = array
+        return Patch(raw, copies[0], copies[1], self.voxels.voxel_size, f"{sample.name} at {box}")
 
     def bytes_of(self, sample: Sample) -> int:
         """Return the bytes that this takes once it is decoded."""

@@ -100,7 +100,11 @@ def plan_reuse(
     if times == 1 or not stored:
         return Reuse(1)
     cells = [[_natural(sample, shape) for sample in samples] for shape in shapes]
-    largest = max(_largest(s, shape, c) for shape, row in zip(shapes, cells, strict=True) for s, c in zip(samples, row, strict=True))
+    largest = max(
+        _largest(s, shape, c)
+        for shape, row in zip(shapes, cells, strict=True)
+        for s, c in zip(samples, row, strict=True)
+    )
     wanted = -(-_TOGETHER // (patches * processes))
     spread = min(wanted, (budget // largest - _SPARE) // patches)
     if spread < 1:

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
-import numpy as np
-
 from segkit.addressing import rng
 from segkit.contracts import Sample
 from segkit.geometry import Triple

@@ -12,6 +12,7 @@ from segkit.addressing import rng
 from segkit.contracts import Normalization, Patch, Sample, Task
 from segkit.geometry import Box, Triple
 from segkit.sampling._balance import Balance
+from segkit.sampling._buffers import Buffers
 from segkit.sampling._index import LabelIndex
 from segkit.sampling._placing import Placing
 from segkit.sampling._plan import plan_reuse
@@ -22,7 +23,10 @@ from segkit.sampling._statistics import non_finite_error
 __all__ = ["Sampler", "Example"]
 
 Array = np.ndarray[Any, Any]
+_FREE_ARRAYS = 8
+
 Augment = Callable[[Patch, np.random.Generator], Patch]
+
 
 @dataclass(frozen=True, eq=False)
 class Example:
@@ -109,6 +113,7 @@ class Sampler:
         )
         self.reuse = plan_reuse(self.samples, self._shapes, reuse, patches, processes, memory)
         self.neighbourhoods: Neighbourhoods | None = None
+        self._buffers = Buffers(_FREE_ARRAYS)
         if self.reuse.times > 1:
             self.neighbourhoods = Neighbourhoods(self.samples, self._placing, self._shapes, self.reuse, seed)
 
@@ -126,7 +131,8 @@ class Sampler:
 
     def training_patch(self, step: int, sample: int) -> Patch:
         """Return training patch `sample` of `step` in the numbers of the file, neither normalised nor augmented."""
-        return orient(self._drawn(step, sample)[2], self.patch_shape)
+        patch = orient(self._drawn(step, sample)[2], self.patch_shape)
+        return replace(patch, raw=np.array(patch.raw))
 
     def training_example(self, step: int, sample: int) -> Example:
         """Return training patch `sample` of `step`, augmented."""
@@ -145,10 +151,11 @@ class Sampler:
             return which, box, self.samples[which].read(box)
         near = self.neighbourhoods.at(step, sample)
         which, box = near.place.which, near.draw(rng(self.seed, step, sample, "position"))
-        return which, box, near.patch(self.samples[which], box)
+        return which, box, near.patch(self.samples[which], box, self._buffers)
 
     def _scaled(self, which: int, box: Box, patch: Patch) -> Patch:
-        mask, raw = patch.mask, self.normalization(patch.raw)
+        mask, out = patch.mask, self._buffers.take(patch.raw.shape, np.dtype(np.float32))
+        raw = self.normalization(patch.raw, out)
         if patch.raw.dtype.kind == "f":
             finite = np.isfinite(patch.raw).all(axis=0)
             if not finite.all():

@@ -62,7 +62,7 @@ def check_patch_shape(samples: Sequence[Sample], patch_shape: Triple, planes: Pl
                 continue
             advice = f"A patch shape of {fits} would fit."
             if planes == "all":
-                advice = f"Take at most {min(sample.raw.spatial_shape)}, or set sampling.planes = \"xy\"."
+                advice = f'Take at most {min(sample.raw.spatial_shape)}, or set sampling.planes = "xy".'
             raise UsageError(
                 f"`sampling.patch_shape` is {tuple(shape)}, but sample '{sample.name}' has only "
                 f"{sample.raw.spatial_shape} voxels (z, y, x). {advice}"
@@ -84,7 +84,7 @@ def check_patch_shape(samples: Sequence[Sample], patch_shape: Triple, planes: Pl
 def _check_planes(samples: Sequence[Sample], patch_shape: Triple) -> None:
     if patch_shape[0] != 1:
         raise UsageError(
-            f"`sampling.planes` is \"all\", which is for slices, but `sampling.patch_shape` is {tuple(patch_shape)}. Set its "
+            f'`sampling.planes` is "all", which is for slices, but `sampling.patch_shape` is {tuple(patch_shape)}. Set its '
             'first number to 1, or sampling.planes = "xy".'
         )
     for sample in samples:

@@ -149,7 +149,7 @@ def _weighted_sum(recipe: Recipe) -> Loss:
 
 
 def prepare(
-    recipe: Recipe, device: torch.device, folder: Path | None = None, *, processes: int = 1, leads: bool = True
+    recipe: Recipe, device: torch.device, folder: Path, *, processes: int = 1, leads: bool = True
 ) -> Generator[Preparing, None, Setup]:
     """Open the data, count labels, and build network, loss and optimizer.
 
@@ -160,7 +160,7 @@ def prepare(
     device
         Where the network goes.
     folder
-        The run folder, which keeps the counts of the labels; None to count each time.
+        The run folder, which keeps the counts of the labels.
     processes, leads
         Processes that train together, and whether this is the one that writes.
 
@@ -188,9 +188,20 @@ def prepare(
     budget = settings.memory * 2**20
     samples, kept = keep_decoded(samples, budget)
     held_out, _ = keep_decoded(held_out, budget - kept)
-    counts = _Counting(recipe, task, folder, leads)
+    version = registries["tasks"][recipe.task.name].plugin.version
+    file = CountsFile(folder, f"{recipe.task.name} {sorted(recipe.task.options.items())} {version}")
+
+    def counted(samples: Sequence[Sample], ids: bool) -> Generator[Preparing, None, LabelIndex]:
+        counting = file.building(samples, task.foreground, ids=ids, workers=settings.workers, write=leads)
+        while True:
+            try:
+                yield Preparing(*next(counting))
+            except StopIteration as end:
+                index: LabelIndex = end.value
+                return index
+
     normalization = estimate_normalization(samples, settings.normalization, recipe.seed, settings.non_finite)
-    index = yield from counts.of(samples, ids=settings.balance != "none" and settings.foreground > 0)
+    index = yield from counted(samples, settings.balance != "none" and settings.foreground > 0)
     sampler = Sampler(
         samples,
         task,
@@ -212,7 +223,7 @@ def prepare(
     validation: Sampler | None = None
     boxes: list[tuple[int, Box]] = []
     if held_out:
-        found = yield from counts.of(held_out)
+        found = yield from counted(held_out, False)
         # Its patches may reach beyond a small sample; what lies there is masked out, so every patch shape will do.
         validation = Sampler(
             held_out, task, found, normalization, patch_shape=settings.patch_shape, non_finite=settings.non_finite
@@ -229,35 +240,3 @@ def prepare(
         average = deepcopy(network).eval().requires_grad_(False)
     optimizer = build_optimizer(recipe.optimizer, (p for p in network.parameters() if p.requires_grad))
     return Setup(recipe, task, sampler, validation, boxes, network, average, _weighted_sum(recipe), optimizer, device)
-
-
-@dataclass(frozen=True)
-class _Counting:
-    """Counts of labels, kept in the run folder."""
-
-    recipe: Recipe
-    task: Task
-    folder: Path | None
-    leads: bool
-
-    def of(self, samples: Sequence[Sample], *, ids: bool = False) -> Generator[Preparing, None, LabelIndex]:
-        file = None if self.folder is None else CountsFile(self.folder, self._about())
-        found = None if file is None else file.load(samples, self.task.foreground, ids=ids)
-        if found is not None:
-            return found
-        counting = LabelIndex.building(
-            samples, self.task.foreground, ids=ids, workers=self.recipe.sampling.workers
-        )
-        while True:
-            try:
-                yield Preparing(*next(counting))
-            except StopIteration as end:
-                index: LabelIndex = end.value
-                if file is not None and self.leads:
-                    file.save(index, samples)
-                return index
-
-    def _about(self) -> str:
-        chosen = self.recipe.task
-        plugin = registries["tasks"][chosen.name].plugin
-        return f"{chosen.name} {sorted(chosen.options.items())} {plugin.version}"
