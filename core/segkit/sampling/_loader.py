@@ -29,7 +29,8 @@ class _Filling:
         self._origins = [""] * size
 
     def put(self, number: int, example: Example) -> None:
-        parts = example.raw, example.target, example.mask[None]
+        mask = example.mask if example.mask.ndim == 4 else example.mask[None]  # or one for each channel
+        parts = example.raw, example.target, mask
         with self._lock:
             if not self._arrays:
                 size, types = len(self._origins), (example.raw.dtype, example.target.dtype, np.dtype(np.float32))
