@@ -116,10 +116,14 @@ def _fsync_dir(folder: Path) -> None:
         os.close(handle)
 
 
-def _umask() -> int:
+def _read_umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+# Reading it sets it for a moment, for all threads: once, before there are any.
+_UMASK = _read_umask()
 
 
 def _write(file: IO[bytes], data: bytes) -> None:
@@ -158,7 +162,7 @@ def replace_file(path: Path, data: bytes | Callable[[Path], object]) -> None:
                 with temporary.open("rb+") as file:
                     faults.reach()
                     os.fsync(file.fileno())
-            temporary.chmod(0o666 & ~_umask())  # mkstemp and safetensors make files that nobody else may read
+            temporary.chmod(0o666 & ~_UMASK)  # mkstemp and safetensors make files that nobody else may read
             faults.reach()
             temporary.replace(path)
         except BaseException:
@@ -184,7 +188,7 @@ def publish_dir(path: Path) -> Iterator[Path]:
         temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=path.parent))
         try:
             yield temporary
-            temporary.chmod(0o777 & ~_umask())
+            temporary.chmod(0o777 & ~_UMASK)
             for file in sorted(temporary.rglob("*")):
                 if file.is_file():
                     with file.open("rb+") as opened:

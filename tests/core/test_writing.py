@@ -145,7 +145,7 @@ def test_stopping_leaves_what_can_be_continued(tmp_path: Path) -> None:
         unfinished.read()
     source, steps = Counted(), []
     write_volume(volume_of(source), path, **SMALL, progress=lambda done, total: steps.append(done))
-    assert 3 <= len(source.reads) <= 4  # of 8: what was written is not computed again
+    assert 1 <= len(source.reads) <= 4  # of 8: what was written is not computed again, also what was written at the end
     assert steps == list(range(11))
     write_volume(volume_of(), tmp_path / "b.zarr", **SMALL)
     assert content(path) == content(tmp_path / "b.zarr") | {"zarr.json": (path / "zarr.json").read_bytes()}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -47,7 +49,10 @@ class Blocks:
         self.shape = check_plausible(node)
         shard = node.array["chunk_grid"]["configuration"]["chunk_shape"]
         self.lattice = Lattice(Box.of_shape(self.shape[-3:]), cast("Triple", tuple(shard[-3:])))
-        self._made: set[Path] = set()
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[Blocks], tuple[Path]]:
+        return Blocks, (self.folder,)
 
     @cached_property
     def _memory(self) -> Any:
@@ -96,21 +101,25 @@ class Blocks:
                 f"The region {box} is not one block of {self.folder}, which is cut into blocks of "
                 f"{self.lattice.block_shape} from 0. Write whole blocks."
             )
-        dtype, shape = self._memory.dtype.numpy_dtype, (*self.shape[:-3], *box.shape)
+        with self._lock:  # several threads write blocks, through one twin
+            memory = self._memory
+        dtype, shape = memory.dtype.numpy_dtype, (*self.shape[:-3], *box.shape)
         if voxels.shape != shape or voxels.dtype != dtype:
             raise UsageError(
                 f"A block of {self.folder} was given as {voxels.shape} {voxels.dtype}; it takes {shape} {dtype}."
             )
         file = self.file(index)
         key = file.relative_to(self.folder).as_posix()
-        self._memory[(..., *box.slices)].write(np.ascontiguousarray(voxels)).result()
-        encoded = self._memory.kvstore[key]
-        del self._memory.kvstore[key]
-        if file.parent not in self._made:
-            durable.make_dirs(file.parent)
-            durable.sweep(file.parent)
-            self._made.add(file.parent)
+        memory[(..., *box.slices)].write(np.ascontiguousarray(voxels)).result()
+        encoded = memory.kvstore[key]
+        del memory.kvstore[key]
+        durable.make_dirs(file.parent)
         durable.replace_file(file, encoded)
+
+    def sweep(self) -> None:
+        """Remove what killed writers left half-written; only for whoever knows that nobody is writing."""
+        for folder, _, _ in os.walk(self.folder):
+            durable.sweep(Path(folder))
 
     def read(self, box: Box) -> np.ndarray[Any, Any]:
         """Read any box from the disk, past all caches.
