@@ -26,12 +26,18 @@ def open_compresso(root: Folder, info: Info, index: int, strict: bool) -> Any:
 
     Raises
     ------
-    ImportError
-        Without the package ``compresso``.
+    DataError
+        If it cannot be encoded so, or without the package ``compresso``.
     """
     import tensorstore
 
-    importlib.import_module("compresso")
+    try:
+        importlib.import_module("compresso")
+    except ImportError as error:
+        raise DataError(
+            f"{root} is encoded by compresso, which needs a package that is not installed ({error}). Install it with: pip "
+            "install 'segkit-sdk[compresso]'"
+        ) from error
     scale, dtype = info.scales[index], np.dtype(info.dtype)
     if info.channels != 1 or dtype.kind != "u":
         raise DataError(

@@ -61,10 +61,11 @@ class N5:
         attributes = find_json(root / "attributes.json")
         if attributes is not None and "dimensions" in attributes:
             return replace(self._dataset(root, attributes, lattice_of(attributes, {}, 0, str(root))), source=source)
-        group = attributes or {}
         first = find_json(root / "s0" / "attributes.json")
         if first is None or "dimensions" not in first:
             return self._only_child(root, attributes, source)
+        stated = {key: first[key] for key in ("pixelResolution", "resolution", "units", "unit") if key in first}
+        group = {**stated, **(attributes or {})}
         levels = [self._level(root / "s0", first, group, 0, None)]
         while len(levels) < _MOST_LEVELS:
             place = root / f"s{len(levels)}"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from segkit.errors import DataError
 from segkit.store import Folder, StoredArray, context, failure, kvstore
 from segkit_chunked._chunk_files import check_stored
 from segkit_chunked._compresso import open_compresso
@@ -42,6 +43,8 @@ def open_scale(root: Folder, info: Info, index: int, strict: bool, timeout: floa
     opener = open_compresso if scale.encoding == "compresso" else _open_by_tensorstore
     try:
         array = StoredArray(place, timeout, opener, root, info, index, strict)
+    except DataError:
+        raise
     except (ValueError, OSError, RuntimeError) as error:
         raise failure(root / "info", "", error) from error
     return _Sharded(array, root, info, index) if scale.sharding and strict else array
