@@ -105,6 +105,9 @@ def segment(
     """
     volume = open_volume(prediction)
     cutter, identity = choose("segmenters", segmenter, options)
+    fitted = getattr(cutter, "for_channels", None)
+    if fitted is not None:
+        cutter = fitted(volume.channel_names)
     if min_size < 0:
         raise UsageError(f"`min_size` is {min_size}; it takes a number of voxels, 0 to keep all objects.")
     cell = _cell(volume, cutter)
