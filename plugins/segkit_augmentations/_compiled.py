@@ -1,11 +1,13 @@
-"""Compiling loops with numba, kept on disk where that is possible."""
+"""Compiling loops with numba, and keeping the machine code on disk where that is possible."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import numba
+from numba.core.caching import FunctionCache
 
 __all__ = ["compiled"]
 
@@ -18,9 +20,26 @@ def compiled(function: Function) -> Function:
     Machine code is kept in ``__pycache__`` beside the source, or in numba's own folder of the user (``NUMBA_CACHE_DIR``
     names another one). Where neither can be written, each process compiles for itself.
     """
-    how = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp", "reassoc"}}
-    try:
-        result: Function = numba.njit(cache=True, **how)(function)
-    except RuntimeError:  # numba found no folder to write to
-        result = numba.njit(**how)(function)
+    # Sums may be reordered and multiplications fused; infinities and NaN keep their meaning.
+    fastmath = {"contract", "nsz", "arcp", "reassoc"}
+    dispatcher = numba.njit(nogil=True, error_model="numpy", fastmath=fastmath)(function)
+    with suppress(RuntimeError):  # numba found no folder to write to
+        dispatcher._cache = _Forgiving(function)
+    result: Function = dispatcher
     return result
+
+
+class _Forgiving(FunctionCache):  # type: ignore[misc]
+    """A cache without which everything works too: a full disk or a torn file costs a compilation, never a run."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:
+            with suppress(Exception):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with suppress(Exception):
+            super().save_overload(sig, data)

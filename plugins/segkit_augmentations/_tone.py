@@ -23,15 +23,14 @@ def _log2(x: Any) -> Any:
     """Return the logarithm of a positive float32."""
     bits = np.float32(x).view(np.int32)
     m = np.int32((bits & np.int32(0x7FFFFF)) | np.int32(0x3F800000)).view(np.float32) - np.float32(1)
-    p = np.float32(0.0075791022)
-    p = p * m + np.float32(-0.0426870430)
-    p = p * m + np.float32(0.1130517275)
-    p = p * m + np.float32(-0.1972849808)
-    p = p * m + np.float32(0.2757195396)
-    p = p * m + np.float32(-0.3584284537)
-    p = p * m + np.float32(0.4806954692)
-    p = p * m + np.float32(-0.7213403284)
-    p = p * m + np.float32(1.4426949984)
+    p = np.float32(-0.0123706340)
+    p = p * m + np.float32(0.0637875630)
+    p = p * m + np.float32(-0.1555999185)
+    p = p * m + np.float32(0.2561796667)
+    p = p * m + np.float32(-0.3534546679)
+    p = p * m + np.float32(0.4800737459)
+    p = p * m + np.float32(-0.7213107225)
+    p = p * m + np.float32(1.4426947671)
     return p * m + np.float32((bits >> np.int32(23)) - np.int32(127))
 
 
@@ -101,9 +100,9 @@ def change(values: Any, limits: Any, line: Any, strengths: Any, key: Any, out: A
     out
         Float32 ``(N,)``.
     """
-    low, high = limits
-    scale, offset = line
-    power, noise, shot = strengths
+    low, high = np.float32(limits[0]), np.float32(limits[1])
+    scale, offset = np.float32(line[0]), np.float32(line[1])
+    power, noise, shot = np.float32(strengths[0]), np.float32(strengths[1]), np.float32(strengths[2])
     grain = np.empty(BLOCK, np.float32)
     span = high - low
     per_span = np.float32(1) / span if span > 0 else np.float32(0)
