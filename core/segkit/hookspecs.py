@@ -72,7 +72,8 @@ def segkit_tracers() -> Factories:  # type: ignore[empty-body]
     """Tracers: ``factory(*, …) -> trace(mask, voxel_size)``, which draws the skeleton of one object.
 
     ``mask`` is boolean ``(Z, Y, X)``, with at least one background voxel on every side; the result is a
-    `segkit.Trace` whose nodes are in the unit of ``voxel_size``, from the centre of voxel (0, 0, 0) of the mask.
+    `segkit.Trace` whose nodes are in the unit of ``voxel_size``, from the centre of voxel (0, 0, 0) of the mask. Several
+    threads may call it at once.
     """
 
 

@@ -11,7 +11,7 @@ from segkit.errors import StorageError, UsageError
 from segkit.execution._connection import Cluster, connected
 from segkit.execution._failure import Failure
 from segkit.execution._ledger import Ledger, Pool
-from segkit.execution._threads import Threads
+from segkit.execution._threads import Here, Threads
 
 __all__ = ["run"]
 
@@ -48,7 +48,7 @@ def run(
     cluster
         Where to work, as text (see `ClusterSpec.parse`) or connected already; None for threads of this process.
     workers
-        Number of threads, or of processes or jobs of a cluster that is started here; None takes what the cluster says,
+        Number of threads (with 1 it is the calling one), or of processes or jobs of a cluster that is started here; None takes what the cluster says,
         and up to 4 threads.
     tries
         How often an index may fail.
@@ -71,7 +71,12 @@ def run(
         connection = stack.enter_context(connected(cluster, workers))
         if not todo:
             return
-        pool = Threads(task, min(workers or threads_here(), len(todo))) if connection is None else connection.pool(task)
+        threads = min(workers or threads_here(), len(todo))
+        pool: Pool
+        if connection is not None:
+            pool = connection.pool(task)
+        else:
+            pool = Here(task) if threads == 1 else Threads(task, threads)
         stack.callback(pool.close)
         yield from _work(pool, todo, tries, ordered, fatal)
 

@@ -1,4 +1,4 @@
-"""Work on threads of this process."""
+"""Work in this process: on the calling thread, or on several."""
 
 from __future__ import annotations
 
@@ -9,7 +9,30 @@ from typing import Any
 from segkit.execution._failure import Failure
 from segkit.execution._ledger import Deal, Pool, Returned
 
-__all__ = ["Threads"]
+__all__ = ["Here", "Threads"]
+
+
+def _outcome(task: Callable[[int], Any], index: int) -> Any:
+    try:
+        return task(index)
+    except Exception as error:  # whatever the work is, it may fail in ways of its own
+        return Failure.of(error)
+
+
+class Here(Pool):
+    """The calling thread, one index at a time."""
+
+    def __init__(self, task: Callable[[int], Any]) -> None:
+        self._task = task
+        self._next: tuple[int, ...] = ()
+
+    def submit(self, deal: Deal) -> None:
+        """Keep an index for when somebody waits for it."""
+        self._next = deal.indices
+
+    def finished(self) -> Iterable[Returned]:
+        """Do it."""
+        return [Returned(tuple((index, _outcome(self._task, index)) for index in self._next))]
 
 
 class Threads(Pool):
@@ -39,13 +62,7 @@ class Threads(Pool):
         self._out.add(self._threads.submit(self._work, deal.indices))
 
     def _work(self, indices: tuple[int, ...]) -> Returned:
-        return Returned(tuple((index, self._outcome(index)) for index in indices))
-
-    def _outcome(self, index: int) -> Any:
-        try:
-            return self._task(index)
-        except Exception as error:  # whatever the work is, it may fail in ways of its own
-            return Failure.of(error)
+        return Returned(tuple((index, _outcome(self._task, index)) for index in indices))
 
     def finished(self) -> Iterable[Returned]:
         """Wait for any thread."""

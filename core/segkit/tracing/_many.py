@@ -1,9 +1,10 @@
-"""`trace`: the skeletons of all objects of a segmentation, one object in memory at a time."""
+"""`trace`: the skeletons of all objects of a segmentation, a few objects in memory at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,11 +12,12 @@ import numpy as np
 
 from segkit._choice import choose, written_at
 from segkit.errors import DataError, IncompleteError, SegkitError
+from segkit.execution import Cluster, Failure, connected, run
 from segkit.geometry import Triple
 from segkit.opening import open_volume
 from segkit.progress import Progress, silent
 from segkit.tracing._folder import TraceFolder, Traces
-from segkit.tracing._object import BUDGET, Tracer, trace_object
+from segkit.tracing._object import BUDGET, Tracer, trace_object, warn_if_reduced
 from segkit.tracing._survey import Survey, check_segmentation, survey
 from segkit.tracing._trace import Trace
 from segkit.volume import Volume
@@ -23,6 +25,7 @@ from segkit.volume import Volume
 __all__ = ["Traces", "trace"]
 
 _SURVEYED = 192  # voxels along each axis of a block read for the survey
+_AT_ONCE = 8  # an object of more than this part of the budget has the memory for itself
 
 
 def trace(
@@ -35,12 +38,14 @@ def trace(
     ids: Iterable[int] | None = None,
     budget: int = BUDGET,
     overwrite: bool = False,
+    cluster: Cluster | str | None = None,
+    workers: int | None = None,
     progress: Progress = silent,
 ) -> Sequence[Trace]:
     """Draw the skeletons of the objects of a segmentation.
 
     The segmentation is read once, block by block, to see where its objects lie; then each object is cut out and traced
-    by itself. Memory grows with the number of objects and the largest one, not with the volume.
+    by itself, several at once. Memory grows with the number of objects and the largest one, not with the volume.
 
     Parameters
     ----------
@@ -62,6 +67,13 @@ def trace(
         warning.
     overwrite
         Whether other traces in `out_dir` are replaced.
+    cluster
+        Where to trace: text such as ``"local:4"`` or ``"slurm:workers=8,cores=4"``, see
+        `segkit.execution.ClusterSpec.parse`. Its workers see the segmentation under the same name. None stays in this
+        process.
+    workers
+        Without a cluster, how many threads call the tracer; None takes up to 4, and large objects are traced one at a
+        time. Else the number of processes or jobs.
     progress
         Called with the steps done and the steps in all; a step is a block read, then an object traced.
 
@@ -96,39 +108,74 @@ def trace(
         if out_dir is not None:
             plan = _plan(volume, identity, budget)
             folder = stack.enter_context(TraceFolder.opened(Path(out_dir), volume, plan, overwrite=overwrite))
-        found = survey(volume, _block_shape(volume), folder.state / "survey.npz" if folder else None, progress)
+        connection = stack.enter_context(connected(cluster, workers))
+        kept = folder.state / "survey.npz" if folder else None
+        found = survey(volume, _block_shape(volume), kept, progress, cluster=connection, workers=workers)
         places = _select(found, volume, min_size, ids)
-        traces, failures = [], []
-        for done, place in enumerate(places):
-            progress(done, len(places))
+        todo = [place for place in places if folder is None or not folder.has(int(found.ids[place]))]
+        work = _Objects(volume, found, chosen, budget)
+        traces: dict[int, Trace] = {}
+        failures: dict[int, Failure] = {}
+        progress(len(places) - len(todo), len(places))
+        for done, (place, drawn) in enumerate(_traced(work, todo, connection, workers), len(places) - len(todo) + 1):
             id, box = int(found.ids[place]), found.box(place)
-            if folder is not None and folder.has(id):
-                continue
-            try:
-                drawn = trace_object(volume, id, box, chosen, budget)
-            except Exception as error:  # one object must not stop the others
-                if isinstance(error, SegkitError) and folder is None and len(places) == 1:
-                    raise
-                failures.append(
-                    (id, f"{type(error).__name__}: {error}" if not isinstance(error, SegkitError) else str(error))
-                )
+            if isinstance(drawn, Failure):
+                if isinstance(drawn.error, SegkitError) and folder is None and len(places) == 1:
+                    raise drawn.error
+                failures[id] = drawn
                 if folder is not None:
-                    folder.fail(*failures[-1])
-                continue
-            if folder is None:
-                traces.append(drawn)
+                    folder.fail(id, drawn.reason)
+            elif folder is None:
+                traces[id] = drawn
             else:
                 folder.add(drawn, voxels=int(found.voxels[place]), box=[*box.start, *box.stop])
+            progress(done, len(places))
         if folder is not None:
             folder.write_table()
-        progress(len(places), len(places))
     if failures:
-        some = ", ".join(str(id) for id, _ in failures[:10]) + (", …" if len(failures) > 10 else "")
+        first = min(failures)
+        some = ", ".join(map(str, sorted(failures)[:10])) + (", …" if len(failures) > 10 else "")
         raise IncompleteError(
-            f"{len(failures)} of {len(places)} objects could not be traced: {some}. The first failed with: {failures[0][1]} All "
-            "others are done. Run it again, with another tracer or without these ids."
+            f"{len(failures)} of {len(places)} objects could not be traced: {some}. The first failed with: "
+            f"{failures[first].reason} All others are done. Run it again, with another tracer or without these ids."
         )
-    return traces if folder is None else folder.traces(tuple(int(i) for i in found.ids[places]))
+    if folder is not None:
+        return folder.traces(tuple(int(i) for i in found.ids[places]))
+    return [traces[id] for id in sorted(traces)]
+
+
+@dataclass(frozen=True)
+class _Objects:
+    """Called with the place of an object in the survey: its trace."""
+
+    volume: Volume
+    found: Survey
+    tracer: Tracer
+    budget: int
+
+    def __call__(self, place: int) -> Trace:
+        return trace_object(self.volume, int(self.found.ids[place]), self.found.box(place), self.tracer, self.budget)
+
+    def warn(self, place: int) -> None:
+        warn_if_reduced(self.volume, int(self.found.ids[place]), self.found.box(place), self.budget)
+
+
+def _traced(
+    work: _Objects, todo: list[int], cluster: Cluster | None, workers: int | None
+) -> Iterator[tuple[int, Trace | Failure]]:
+    """Yield the traces of objects as they are drawn; the large ones last, and on this machine one at a time."""
+    for place in todo:
+        work.warn(place)
+    each = work.found.boxes[todo]
+    sizes = (each[:, 1] - each[:, 0]).prod(1)
+    if cluster is not None:
+        yield from run(work, todo, cluster=cluster, fatal=())
+        return
+    small = [place for place, size in zip(todo, sizes.tolist(), strict=True) if size <= work.budget // _AT_ONCE]
+    large = sorted(set(todo) - set(small))
+    # What a tracer cannot do it cannot do the second time either.
+    yield from run(work, small, workers=workers, tries=1, fatal=())
+    yield from run(work, large, workers=1, tries=1, fatal=())
 
 
 def _plan(volume: Volume, identity: str, budget: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from segkit.geometry import Box, Triple
 from segkit.tracing._trace import Trace
 from segkit.volume import Spacing, Volume
 
-__all__ = ["BUDGET", "Tracer", "trace_object"]
+__all__ = ["BUDGET", "Tracer", "trace_object", "warn_if_reduced"]
 
 Array = np.ndarray[Any, Any]
 Tracer = Callable[[Array, Spacing], Trace]
@@ -39,8 +39,8 @@ def trace_object(segmentation: Volume, id: int, box: Box, tracer: Tracer, budget
     tracer
         What draws the skeleton.
     budget
-        Voxels of a crop that is traced at full resolution; a larger object is reduced by whole factors until it fits,
-        with a warning. A reduced voxel belongs to the object if any of its voxels does, so that nothing thin is lost.
+        Voxels of a crop that is traced at full resolution; a larger object is reduced by whole factors until it fits. A
+        reduced voxel belongs to the object if any of its voxels does, so that nothing thin is lost.
 
     Raises
     ------
@@ -48,14 +48,6 @@ def trace_object(segmentation: Volume, id: int, box: Box, tracer: Tracer, budget
         If the tracer breaks its contract.
     """
     factor = _factor(box.shape, segmentation.voxel_size, budget)
-    if factor != (1, 1, 1):
-        warnings.warn(
-            f"Object {id} fills a box of {box.shape} voxels (z, y, x), more than the {budget} that are traced at once: its trace is "
-            f"drawn at a resolution reduced by {factor}. For all of it, raise 'budget'; that "
-            f"takes about {20 * box.size / 2**20:.0f} MiB of memory.",
-            SegkitWarning,
-            stacklevel=2,
-        )
     mask = _mask(segmentation, id, box, factor)
     size = segmentation.voxel_size
     spacing = cast("Spacing", tuple(v * f for v, f in zip(size, factor, strict=True)))
@@ -70,6 +62,19 @@ def trace_object(segmentation: Volume, id: int, box: Box, tracer: Tracer, budget
         for o, start, f, v in zip(segmentation.offset, box.start, factor, size, strict=True)
     ]
     return replace(drawn.shifted(cast("Spacing", tuple(origin))), id=id, unit=segmentation.unit)
+
+
+def warn_if_reduced(segmentation: Volume, id: int, box: Box, budget: int) -> None:
+    """Say that an object is about to be traced at reduced resolution, if it is."""
+    factor = _factor(box.shape, segmentation.voxel_size, budget)
+    if factor != (1, 1, 1):
+        warnings.warn(
+            f"Object {id} fills a box of {box.shape} voxels (z, y, x), more than the {budget} that are traced at once: its trace is "
+            f"drawn at a resolution reduced by {factor}. For all of it, raise 'budget'; that "
+            f"takes about {20 * box.size / 2**20:.0f} MiB of memory.",
+            SegkitWarning,
+            stacklevel=3,
+        )
 
 
 def _factor(shape: Triple, voxel_size: Spacing, budget: int) -> Triple:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from segkit.durable import replace_file
-from segkit.errors import DataError
+from segkit.errors import DataError, IncompleteError, SegkitError
+from segkit.execution import Cluster, Failure, run
 from segkit.geometry import Box, Lattice, Triple
 from segkit.progress import Progress, silent
 from segkit.volume import Volume
@@ -97,7 +98,32 @@ def check_segmentation(segmentation: Volume) -> None:
         )
 
 
-def survey(segmentation: Volume, block_shape: Triple, kept: Path | None = None, progress: Progress = silent) -> Survey:
+@dataclass(frozen=True)
+class _Blocks:
+    """Called with the index of a block: the objects in it."""
+
+    segmentation: Volume
+    lattice: Lattice
+
+    def __call__(self, index: int) -> Survey:
+        box = self.lattice[index]
+        labels = self.segmentation.read(box).reshape(box.shape)
+        if labels.dtype.kind == "i" and labels.min() < 0:
+            raise DataError(
+                f"{self.segmentation.source} has negative ids in {box}. Ids are 0 for background and above 0 for objects."
+            )
+        return _of_block(labels.astype(np.uint8) if labels.dtype == bool else labels, box.start)
+
+
+def survey(
+    segmentation: Volume,
+    block_shape: Triple,
+    kept: Path | None = None,
+    progress: Progress = silent,
+    *,
+    cluster: Cluster | str | None = None,
+    workers: int | None = None,
+) -> Survey:
     """Find every object of a segmentation.
 
     Parameters
@@ -110,26 +136,39 @@ def survey(segmentation: Volume, block_shape: Triple, kept: Path | None = None, 
         Where to keep the state now and then, so that an interrupted survey goes on; None for nowhere.
     progress
         Called with the blocks done and the blocks in all, before each block.
+    cluster, workers
+        See `segkit.execution.run`.
 
     Raises
     ------
     DataError
         If the volume is damaged, or has negative ids.
+    IncompleteError
+        If a block cannot be surveyed at all.
     """
     lattice = Lattice(segmentation.box, block_shape)
     done, total = _load(kept)
     parts, saved, pause = [total], monotonic(), _KEPT_EVERY
-    for index in range(done, len(lattice)):
-        progress(index, len(lattice))
-        box = lattice[index]
-        labels = segmentation.read(box).reshape(box.shape)
-        if labels.dtype.kind == "i" and labels.min() < 0:
-            raise DataError(
-                f"{segmentation.source} has negative ids in {box}. Ids are 0 for background and above 0 for objects."
+    work = run(
+        _Blocks(segmentation, lattice),
+        range(done, len(lattice)),
+        cluster=cluster,
+        workers=workers,
+        ordered=True,  # so that one number says what is done
+        fatal=(SegkitError, MemoryError),
+    )
+    if done < len(lattice):
+        progress(done, len(lattice))
+    for index, found in work:
+        if isinstance(found, Failure):
+            raise IncompleteError(
+                f"The objects of {segmentation.source} in {lattice[index]} could not be listed: {found.reason}. What was listed "
+                "is kept where there is a folder for traces; run the same again."
             )
-        labels = labels.astype(np.uint8) if labels.dtype == bool else labels
-        parts.append(_of_block(labels, box.start))
+        parts.append(found)
         last = index + 1 == len(lattice)
+        if not last:
+            progress(index + 1, len(lattice))
         if len(parts) > 64 or last:
             parts = [Survey.joined(parts)]
         if kept is not None and (last or monotonic() - saved > pause):
