@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,9 @@ __all__ = ["open_scene"]
 logging.getLogger("bioio").addHandler(logging.NullHandler())
 
 _LARGEST_PLANE = 2**30
+_LEAST_LIMIT = 2**26
+_HIGHEST_RATIO = 20_000
+_OF_MANY_FILES = (".oif", ".vsi")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +59,14 @@ def open_scene(path: str, scene: str, time: int | None) -> tuple[_Planes, dict[s
         image = _image(path)
         scenes = [str(name) for name in image.scenes]
         image.set_scene(_number(path, scene, scenes))
-        axes, lazy = image.dims.order, image.dask_data
+        axes = image.dims.order
+        _check_claim(path, image.shape, np.dtype(image.dtype))
+        lazy = image.dask_data
         if "T" in axes:
             count = lazy.shape[axes.index("T")]
             if time is None and count > 1:
                 raise DataError(
-                    f"{path} has {count} time points; a volume has none. Choose one, from 0, with "
-                    "segkit.formats['bioio'](time=0).open(path)."
+                    f"{path} has {count} time points; a volume has none. Choose one, from 0, such as {path}#time=0."
                 )
             if not 0 <= (time or 0) < count:
                 raise DataError(f"{path} has {count} time points; there is no number {time} (from 0).")
@@ -83,6 +89,13 @@ def open_scene(path: str, scene: str, time: int | None) -> tuple[_Planes, dict[s
             "pixel_sizes_um": {axis: _length(getattr(sizes, axis)) for axis in "ZYX"},
         }
     return planes, facts
+
+
+def _check_claim(path: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Refuse what the file cannot hold, before a graph of all its planes is made."""
+    claimed, size = math.prod(shape) * dtype.itemsize, Path(path).stat().st_size
+    if Path(path).suffix.lower() not in _OF_MANY_FILES and claimed > max(_LEAST_LIMIT, _HIGHEST_RATIO * size):
+        raise DataError(f"{path} claims {claimed} bytes of pixels in {size}. It is damaged; copy it again.")
 
 
 def _image(path: str) -> Any:

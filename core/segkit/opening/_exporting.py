@@ -57,10 +57,8 @@ def export_volume(
     """
     opened, target = open_volume(volume), Path(path)
     writer = _writer(opened, target, format)
-    if target.exists() and any(
-        source.exists() and source.samefile(target)
-        for source in map(Path, (opened.source, opened.source.rpartition(":")[0] or opened.source))
-    ):
+    read = [Path(name) for name in (opened.source, *(opened.source.rpartition(mark)[0] for mark in ":#")) if name]
+    if target.exists() and any(path.exists() and path.samefile(target) for path in read):
         raise UsageError(f"{target} is what is read; it cannot be written at the same time. Choose another path.")
     if target.is_dir() or (target.exists() and not overwrite):
         what = "a folder" if target.is_dir() else "a file"

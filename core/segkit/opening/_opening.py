@@ -140,14 +140,17 @@ def _open_source(source: str, format: str | None) -> Volume:
     whole, (source, options) = source, _split(source)
     if format is not None:
         return _opened(formats[format], source, options, whole)
-    failures = []
+    failures, lacking = [], None
     for component in formats.values():
+        accepted = False
         try:
-            if component().accepts(source):
+            accepted = component().accepts(source)
+            if accepted:
                 return _opened(component, source, options, whole)
         except Exception as error:  # a format of a plugin that breaks must not hide the others
             if isinstance(error, SegkitError) and not isinstance(error, PluginError):
                 raise
+            lacking = error if accepted and isinstance(error, PluginError) else lacking
             failures.append(f"format '{component.qualified}' broke on it ({type(error).__name__}: {error})")
     # The file part of "file.h5:dataset" decides whether the file or the format is what is missing.
     path = Path(source)
@@ -155,6 +158,8 @@ def _open_source(source: str, format: str | None) -> Volume:
         raise DataError(
             f"There is no file or folder {source}. Check the spelling (relative paths start from {Path.cwd()})."
         )
+    if lacking is not None:
+        raise lacking
     detail = f" {'; '.join(failures)}." if failures else ""
     raise UnknownNameError(
         f"No installed format can open {source}.{detail} Installed: {', '.join(formats)}. Convert it to TIFF or OME-Zarr, or "
