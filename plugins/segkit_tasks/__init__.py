@@ -169,7 +169,7 @@ def centre_offsets(
     """Find objects, and from each voxel the way to the centre of its object: for round objects such as nuclei.
 
     From ids of objects it makes a channel that is 1 in every object, and one for each axis with the way to the centre of
-    mass, which is known only for objects that lie in the patch as a whole. The recipe's losses compare the first; the
+    mass of the connected region, which is known only where all of that lies in the patch. The recipe's losses compare the first; the
     others have a mean absolute error of their own. Weights are chosen by the mean distance of predicted centres from
     true ones.
 

@@ -35,7 +35,7 @@ class CentreOffsets:
     def target(self, patch: Patch) -> tuple[Array, Array]:
         """Return ``(K, Z, Y, X)``, and of the same shape where it is known: offsets where an object is whole."""
         labels = ids_of(patch)
-        ids = _renumbered(np.where(patch.mask, labels, 0), by_slice=len(self._axes) == 2)
+        ids = _parts(np.where(patch.mask, labels, 0), by_slice=len(self._axes) == 2)
         whole = _whole(ids, patch.mask, self._axes)
         centres = cc3d.statistics(ids)["centroids"]
         target = np.zeros((self.out_channels, *labels.shape), np.float32)
@@ -72,13 +72,13 @@ class CentreOffsets:
         return CentreMetrics(self._scale, self._threshold)
 
 
-def _renumbered(labels: Array, by_slice: bool) -> Array:
-    """Return ids from 1 without gaps, uint32; those of a slice are its own, and so are their connected parts."""
-    import fastremap
+def _parts(labels: Array, by_slice: bool) -> Array:
+    """Return the connected parts of ids, numbered from 1 in uint32; within each slice by itself where that is asked.
 
+    An id may come back elsewhere in the volume, so that only of a connected part a patch can tell that it is complete.
+    """
     if not by_slice:
-        ids, _ = fastremap.renumber(np.ascontiguousarray(labels), preserve_zero=True, in_place=False)
-        return np.asarray(ids.astype(np.uint32))
+        return np.asarray(cc3d.connected_components(np.ascontiguousarray(labels), connectivity=26).astype(np.uint32))
     ids, count = np.zeros(labels.shape, np.uint32), 0
     for plane, out in zip(labels, ids, strict=True):
         parts, found = cc3d.connected_components(np.ascontiguousarray(plane), connectivity=8, return_N=True)
