@@ -113,7 +113,8 @@ class Blocks:
         memory[(..., *box.slices)].write(np.ascontiguousarray(voxels)).result()
         encoded = memory.kvstore[key]
         del memory.kvstore[key]
-        durable.make_dirs(file.parent)
+        with self._lock:
+            durable.make_dirs(file.parent)
         durable.replace_file(file, encoded)
 
     def sweep(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from segkit.errors import DataError
 from segkit.store._place import Folder, failure, wait
 
 __all__ = ["StoredArray"]
@@ -35,6 +36,7 @@ class StoredArray:
     def __init__(self, place: Folder, timeout: float, opener: Callable[..., Any], *arguments: Any) -> None:
         self._how = (place, timeout, opener, *arguments)
         self._array = opener(*arguments)
+        self._failed = False
         self.shape: tuple[int, ...] = tuple(self._array.shape)
         self.dtype: np.dtype[Any] = self._array.dtype.numpy_dtype
 
@@ -44,12 +46,18 @@ class StoredArray:
         return tuple(int(n or 1) for n in self._array.chunk_layout.read_chunk.shape)
 
     def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray[Any, Any]:
-        place, timeout, *_ = self._how
-        view = self._array[key]
-        parts = math.ceil(math.prod(view.shape) * self.dtype.itemsize / _AT_ONCE)
+        place, timeout, opener, *arguments = self._how
         try:
+            if self._failed:  # a chunk that was not there is remembered as long as the array is open
+                self._array = opener(*arguments)
+                self._failed = False
+            view = self._array[key]
+            parts = math.ceil(math.prod(view.shape) * self.dtype.itemsize / _AT_ONCE)
             voxels: np.ndarray[Any, Any] = wait(view.read(), place, timeout * max(1, parts))
         except (ValueError, OSError, RuntimeError) as error:
+            self._failed = True
+            if isinstance(error, DataError):
+                raise
             names = "czyx"[-len(key) :]
             region = ", ".join(f"{axis}{s.start}:{s.stop}" for axis, s in zip(names, key, strict=True))
             raise failure(place, region, error) from error
