@@ -1,8 +1,8 @@
 """Arrays for batches whose memory is used again once nobody holds the batch any more.
 
 Arrays of megabytes that are allocated and freed for each batch cost a page fault for every 4 KiB, which took longer
-than reading the patches did. An array is given out again only when its last holder (a tensor that shares its memory,
-too) has let it go.
+than reading the patches did. An array is given out again only when its last holder (a view or a tensor that
+shares its memory, too) has let it go.
 """
 
 from __future__ import annotations
@@ -17,6 +17,17 @@ import numpy as np
 __all__ = ["Buffers"]
 
 Array = np.ndarray[Any, Any]
+
+
+class _Lease:
+    """What arrays on lent memory, and all views of them, have for their base.
+
+    An array as the base would not do: numpy lets a view refer to the owner of the memory, past the array it was made of.
+    """
+
+    def __init__(self, owned: Array) -> None:
+        self.__array_interface__ = owned.__array_interface__
+        self.owned = owned
 
 
 class Buffers:
@@ -40,6 +51,6 @@ class Buffers:
             owned = free.pop()
         except IndexError:
             owned = np.empty(shape, dtype)
-        lent = owned.view()
-        weakref.finalize(lent, free.append, owned).atexit = False
-        return lent
+        lease = _Lease(owned)
+        weakref.finalize(lease, free.append, owned).atexit = False
+        return np.asarray(lease)
