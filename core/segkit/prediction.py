@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from segkit._choice import written_at
 from segkit.geometry import Box, Triple
-from segkit.model import Model, hash_package, locate_package
+from segkit.model import Blend, Model, choose_arithmetic, hash_package, locate_package
 from segkit.opening import open_volume
 from segkit.progress import Progress, silent
 from segkit.volume import Volume
 from segkit.writing import write_volume
 
-__all__ = ["predict"]
+if TYPE_CHECKING:
+    from segkit.model import Augmentation, Layout, Precision
+
+__all__ = ["plan_prediction", "predict"]
 
 
 def predict(
@@ -24,6 +28,10 @@ def predict(
     region: str = "",
     block_shape: Triple | None = None,
     halo: Triple | None = None,
+    blend: Blend = "none",
+    augmentation: Augmentation = "none",
+    precision: Precision | Literal["auto"] | None = None,
+    dtype: Literal["float32", "float16"] = "float32",
     device: str = "auto",
     overwrite: bool = False,
     progress: Progress = silent,
@@ -40,8 +48,11 @@ def predict(
         Where to write the prediction as OME-Zarr; None returns it lazily, computing what is asked for.
     region
         Part of the image, such as ``"z0:100"``; empty for all of it.
-    block_shape, halo
+    block_shape, halo, blend, augmentation, dtype
         See `segkit.Model`.
+    precision
+        Number format of the network's arithmetic; None takes that of the training, ``auto`` the fastest on this machine,
+        which is measured once, remembered, and kept when a prediction is continued.
     device
         Where to compute, if `model` is a path.
     overwrite
@@ -52,38 +63,98 @@ def predict(
     Returns
     -------
     Volume
-        ``(K, Z, Y, X)`` float32, with the position and voxel size of the image.
+        ``(K, Z, Y, X)``, with the position, voxel size and metadata of the image.
 
     Raises
     ------
     DataError
         If model or image are broken or do not fit each other.
+    UsageError
+        If the options do not fit the task or each other, or a single tile does not fit into memory.
     OutputExistsError
         If there is something else at `path`.
     IncompleteError
         If some blocks failed three times; the others are written.
     """
-    identity = hash_package(locate_package(model)) if not isinstance(model, Model) else ""
-    loaded = model if isinstance(model, Model) else Model.load(model, device=device)
-    image = open_volume(source)
-    image = image.crop(Box.parse(region, image.box))
-    lazy = loaded(image, block_shape=block_shape, halo=halo)
+    lazy, plan = plan_prediction(
+        model,
+        source,
+        None if overwrite else path,
+        region=region,
+        block_shape=block_shape,
+        halo=halo,
+        blend=blend,
+        augmentation=augmentation,
+        precision=precision,
+        dtype=dtype,
+        device=device,
+    )
     if path is None:
         return lazy
-    array: Any = lazy.array
-    plan = {
-        "kind": "prediction",
-        "model": identity or _weights_hash(loaded),
-        "image": [image.source, written_at(image)],
-        "region": str(region),
-        "prediction_block": list(array.lattice.block_shape),
-        "halo": list(array.halo),
-    }
-    block = array.lattice.block_shape
+    block = cast("Any", lazy.array).lattice.block_shape
     z, y, x = (_divisor(length) for length in block)
     return write_volume(
         lazy, path, block_shape=block, chunk_shape=(z, y, x), plan=plan, overwrite=overwrite, progress=progress
     )
+
+
+def plan_prediction(
+    model: Model | str | Path,
+    source: Any,
+    path: str | Path | None = None,
+    *,
+    region: str = "",
+    block_shape: Triple | None = None,
+    halo: Triple | None = None,
+    blend: Blend = "none",
+    augmentation: Augmentation = "none",
+    precision: Precision | Literal["auto"] | None = None,
+    dtype: Literal["float32", "float16"] = "float32",
+    device: str = "auto",
+) -> tuple[Volume, dict[str, Any]]:
+    """Return a lazy prediction, and all that decides on its voxels; see `predict` for the parameters."""
+    identity = hash_package(locate_package(model)) if not isinstance(model, Model) else ""
+    loaded = model if isinstance(model, Model) else Model.load(model, device=device)
+    image = open_volume(source)
+    image = image.crop(Box.parse(region, image.box))
+    layout: Layout = "contiguous"
+    if precision == "auto":
+        precision, layout = _begun_with(path) or choose_arithmetic(loaded)
+    lazy = loaded(
+        image,
+        block_shape=block_shape,
+        halo=halo,
+        blend=blend,
+        augmentation=augmentation,
+        precision=precision,
+        layout=layout,
+        dtype=dtype,
+    )
+    array: Any = lazy.array
+    return lazy, {
+        "kind": "prediction",
+        "model": identity or _weights_hash(loaded),
+        "image": [image.source, written_at(image)],
+        "region": str(region),
+        "prediction_block": list(array.tiling.block_shape),
+        "tile": list(array.tiling.tile_shape),
+        "halo": list(array.tiling.halo),
+        "blend": blend,
+        "augmentation": augmentation,
+        "arithmetic": [array.forward.precision, array.forward.layout],
+    }
+
+
+def _begun_with(path: str | Path | None) -> tuple[Precision, Layout] | None:
+    """Return the arithmetic of an output that may be continued: what was fastest then is what it goes on with."""
+    if path is None:
+        return None
+    try:
+        plan = json.loads((Path(path) / ".segkit" / "plan.json").read_bytes())["plan"]
+        precision, layout = plan["made_from"]["arithmetic"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None  # no output, or one that writing refuses in words of its own
+    return precision, layout
 
 
 def _divisor(length: int) -> int:

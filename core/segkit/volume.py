@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 import numpy as np
 
-from segkit.errors import DataError, UsageError
+from segkit.errors import DataError, SegkitError, UsageError
 from segkit.geometry import Box, Triple
 
 if TYPE_CHECKING:
@@ -255,7 +255,7 @@ class Volume:
         try:
             voxels = np.asarray(self.array[key])
         except (OSError, ValueError, RuntimeError, KeyError) as error:
-            if isinstance(error, DataError):
+            if isinstance(error, SegkitError):
                 raise
             raise DataError(
                 f"Reading {self.source} at {[f'{s.start}:{s.stop}' for s in key]} failed: {' '.join(str(error).split())[:300]} "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,14 +48,20 @@ def test_a_voxel_is_the_same_whoever_asks(model, image):
 
 
 def test_nothing_is_computed_until_it_is_asked_for(model, image):
-    calls = []
-    model.network.register_forward_hook(lambda *_: calls.append(1))
+    seen = []
+    model.network.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
     prediction = model(image, block_shape=(8, 8, 8), halo=(2, 2, 2))
-    assert not calls
+    assert not seen
     prediction.read(Box((0, 0, 0), (8, 8, 9)))
-    assert len(calls) == 2
+    assert seen == [8]  # tiles as small as these are computed eight at a time
     prediction.read(Box((1, 1, 1), (7, 7, 7)))
-    assert len(calls) == 2
+    assert seen == [8]
+
+
+def test_what_an_image_says_of_its_place_is_said_of_its_prediction(model, image):
+    place = {"crs": "EPSG:32633", "nodata": 0.0}
+    placed = replace(image, metadata={"georeference": place, "complete": False, "band": "B8"})
+    assert model(placed).metadata == {"georeference": {"crs": "EPSG:32633", "nodata": None}, "band": "B8"}
 
 
 def test_voxels_that_are_not_finite_do_not_spread(model, rng):

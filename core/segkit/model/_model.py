@@ -6,13 +6,14 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from segkit.contracts import Normalization, Task
-from segkit.errors import DataError, SegkitWarning
+from segkit.errors import DataError, SegkitWarning, UsageError
 from segkit.geometry import Triple
+from segkit.model._arithmetic import Augmentation, Layout, Precision
 from segkit.model._package import locate_package, read_package, write_package
-from segkit.model._predicted import PredictedArray, prediction_lattice
+from segkit.model._tiling import Blend, choose_batch, choose_tiling
 from segkit.opening import open_volume
 from segkit.recipe import Selection
 from segkit.registry import registries
@@ -161,7 +162,16 @@ class Model:
         write_package(Path(path), description, self.network.state_dict())
 
     def __call__(
-        self, volume: Volume | str | Path | Any, *, block_shape: Triple | None = None, halo: Triple | None = None
+        self,
+        volume: Volume | str | Path | Any,
+        *,
+        block_shape: Triple | None = None,
+        halo: Triple | None = None,
+        blend: Blend = "none",
+        augmentation: Augmentation = "none",
+        precision: Precision | None = None,
+        layout: Layout = "contiguous",
+        dtype: Literal["float32", "float16"] = "float32",
     ) -> Volume:
         """Return the prediction for a volume, lazily: blocks are computed when they are asked for.
 
@@ -170,26 +180,78 @@ class Model:
         volume
             The image, or anything that `segkit.open_volume` takes.
         block_shape
-            Voxels (z, y, x) that are computed at once; None chooses by memory and by the network's own stride.
+            Voxels (z, y, x) that are computed at once; None chooses the blocks for which the network sees the fewest voxels
+            in all, with tiles of at most 3 Mi voxels.
         halo
-            Voxels (z, y, x) of context read around a block; None takes what the network needs, up to a quarter of the
-            patches it was trained on.
+            Voxels (z, y, x) of context read around a block; None takes what the network says it needs, up to a quarter of
+            the patches it was trained on. Where it says nothing it is that quarter.
+        blend
+            ``none`` cuts the prediction at the faces between blocks. ``linear`` and ``gaussian`` let neighbouring tiles fade
+            into each other over twice the halo.
+        augmentation
+            ``flips`` averages the predictions of the image and its mirror images, ``turns`` also those of its quarter turns
+            in the plane. The network is called 4 to 16 times as often.
+        precision
+            Number format of the network's arithmetic; None takes that of the training.
+        layout
+            Order of numbers in memory, which changes speed and the last bits only; see `segkit.model.choose_arithmetic`.
+        dtype
+            Type of the prediction. float16 holds probabilities to a twothousandth, in half the space.
 
         Returns
         -------
         Volume
-            ``(K, Z, Y, X)`` float32, with the position and voxel size of the image.
+            ``(K, Z, Y, X)``, with the position, voxel size and metadata of the image, such as its georeference.
 
         Raises
         ------
         DataError
             If the image has another number of channels than the model was trained with.
+        UsageError
+            If outputs depend on direction and are to be averaged over mirror images, or tiles are to be blended that are too
+            small for it.
         """
         image = open_volume(volume)
+        self._check(image, augmentation)
+        from segkit.model._forward import Forward, in_channels_last
+        from segkit.model._predicted import PredictedArray
+
+        tiling = choose_tiling(self.network, self.patch_shape, image, block_shape, halo, blend)
+        network = self.network
+        if layout == "channels_last":
+            network = in_channels_last(network)
+        forward = Forward(
+            network, self.task.activate, precision or cast("Precision", self.precision), layout, augmentation
+        )
+        array = PredictedArray(
+            image,
+            tiling,
+            self.normalization,
+            forward,
+            self.task.out_channels,
+            choose_batch(tiling, forward.device.type),
+            dtype,
+        )
+        return image.with_array(
+            array,
+            "czyx",
+            chunks=(self.task.out_channels, *tiling.block_shape),
+            channel_names=tuple(self.task.channel_names),
+            source=f"prediction of {image.source}",
+            metadata=_of_prediction(image.metadata),
+        )
+
+    def _check(self, image: Volume, augmentation: Augmentation) -> None:
+        """Refuse an image or an augmentation that does not fit, and warn of another scale."""
         if image.channels != self.in_channels:
             raise DataError(
                 f"The model takes images with {self.in_channels} channels, but {image.source} has {image.channels}. Choose the "
                 "channels it was trained on, or train a model for this image."
+            )
+        if augmentation != "none" and getattr(self.task, "directional", False):
+            raise UsageError(
+                f"The outputs of the task '{self.task_choice.name}' belong to directions, so they cannot be averaged over mirror "
+                f"images (augmentation='{augmentation}'). Use augmentation='none'."
             )
         ratios = [a / b for a, b in zip(image.voxel_size, self.voxel_size, strict=True)]
         if image.unit == self.unit == "nm" and not all(1 / 1.5 <= ratio <= 1.5 for ratio in ratios):
@@ -197,27 +259,17 @@ class Model:
                 f"The model was trained at a voxel size of {self.voxel_size} nm, and {image.source} has {image.voxel_size} nm. "
                 "Expect poor results; resample the image, or open a fitting level of it.",
                 SegkitWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
-        lattice, halo = prediction_lattice(self.network, self.patch_shape, image, block_shape, halo)
-        array = PredictedArray(
-            self.network,
-            self.task.activate,
-            self.normalization,
-            self.precision,
-            self.task.out_channels,
-            image,
-            lattice,
-            halo,
-        )
-        return image.with_array(
-            array,
-            "czyx",
-            chunks=(self.task.out_channels, *lattice.block_shape),
-            channel_names=tuple(self.task.channel_names),
-            source=f"prediction of {image.source}",
-            metadata={},
-        )
+
+
+def _of_prediction(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep what holds for a prediction too: not whether the image is complete, nor which of its values means nothing."""
+    kept = {key: value for key, value in metadata.items() if key not in ("complete", "nodata")}
+    return {
+        key: {**value, "nodata": None} if isinstance(value, Mapping) and "nodata" in value else value
+        for key, value in kept.items()
+    }
 
 
 def _rebuild(choice: Selection, in_channels: int, out_channels: int) -> nn.Module:

@@ -1,118 +1,106 @@
-"""A prediction as an array that computes what is asked for, block by block on a fixed lattice.
+"""A prediction as an array that computes what is asked for, block by block on a fixed tiling.
 
-The lattice does not depend on the request, so a voxel has the same value whoever asks for it, in whatever order, in a
+The tiling does not depend on the request, so a voxel has the same value whoever asks for it, in whatever order, in a
 viewer or when the whole volume is written.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from math import lcm
-from typing import TYPE_CHECKING, Any
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from segkit.contracts import Normalization, call_network
+from segkit.contracts import Normalization
 from segkit.geometry import Box, Lattice, Triple
+from segkit.model._blending import add_weighted, contributors, heirs, piece_of
+from segkit.model._forward import Forward
+from segkit.model._pipeline import Pipeline
+from segkit.model._tiling import Tiling
 from segkit.volume import Volume
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-__all__ = ["PredictedArray", "prediction_lattice"]
+__all__ = ["PredictedArray"]
 
 Array = np.ndarray[Any, Any]
 
-_INPUT_VOXELS = 1 << 21  # about 128 x 128 x 128: beyond that a CPU or GPU gets no faster, and memory only grows
-_CACHE_BYTES = 1 << 26
+_CACHE_BYTES = 1 << 26  # blocks that a viewer may ask for again
+_STRIP_BYTES = 1 << 29  # what tiles say about blocks to come, where they are blended; beyond it they are computed again
+_LOOK_AHEAD = 64
 
 
-def _round_up(values: Sequence[int], multiples: Sequence[int]) -> Triple:
-    z, y, x = (-(-v // m) * m for v, m in zip(values, multiples, strict=True))
-    return z, y, x
+@dataclass(frozen=True)
+class _Request:
+    """One block that a box needs."""
 
-
-def prediction_lattice(
-    network: nn.Module, patch_shape: Triple, image: Volume, block_shape: Triple | None, halo: Triple | None
-) -> tuple[Lattice, Triple]:
-    """Choose the blocks and the halo for predicting an image.
-
-    A network that halves its input n times treats voxels differently by their place modulo 2^n, so blocks and halos are
-    multiples of its ``stride`` where it says so.
-    """
-    planar = getattr(network, "planar", False)
-    stride = tuple(getattr(network, "stride", None) or (1, 1, 1))[-3:]
-    stride = (1,) * (3 - len(stride)) + stride
-    if halo is None:
-        wanted = tuple(getattr(network, "halo", None) or tuple(p // 4 for p in patch_shape))[-3:]
-        wanted = (0,) * (3 - len(wanted)) + wanted
-        halo = _round_up([min(h, -(-p // 4)) for h, p in zip(wanted, patch_shape, strict=True)], stride)
-        # A single slice has no context along z, and a planar network looks for none.
-        halo = (0 if planar or image.spatial_shape[0] == 1 else halo[0], halo[1], halo[2])
-    if block_shape is None:
-        extent = _round_up(image.spatial_shape, stride)
-        block = list(_round_up([min(p, n) for p, n in zip(patch_shape, extent, strict=True)], stride))
-        budget = _INPUT_VOXELS
-        while True:
-            grown = [min(2 * b, n) for b, n in zip(block, extent, strict=True)]
-            # Grow the axis that is smallest against its halo first, while the input stays within the budget.
-            order = sorted(range(3), key=lambda axis: block[axis] / (halo[axis] + 1))
-            for axis in order:
-                candidate = [grown[a] if a == axis else b for a, b in enumerate(block)]
-                size = np.prod([b + 2 * h for b, h in zip(candidate, halo, strict=True)])
-                if candidate != block and size <= budget:
-                    block = candidate
-                    break
-            else:
-                break
-        # Multiples of 16 make blocks of a store that common chunk shapes divide.
-        steps = [lcm(s, 16) if b > 16 and b < n else s for s, b, n in zip(stride, block, extent, strict=True)]
-        block_shape = _round_up(block, steps)
-    return Lattice(image.box, block_shape), halo
+    box: Box
+    block: int
+    last: bool
 
 
 class PredictedArray:
-    """Activated outputs of a network over an image, ``(K, Z, Y, X)`` float32, computed when sliced.
+    """Activated outputs of a network over an image, ``(K, Z, Y, X)``, computed when sliced.
 
     Parameters
     ----------
-    network
-        The network, in evaluation mode, on its device.
-    activate
-        The task's activation of logits.
-    normalization
-        Scaling of the image.
-    precision
-        ``float32``, ``bfloat16`` or ``float16``.
-    out_channels
-        Number of channels K.
     image
         The image.
-    lattice
-        Blocks that are computed at once.
-    halo
-        Voxels (z, y, x) of context around a block; beyond the image it is reflected.
+    tiling
+        Blocks and tiles.
+    normalization
+        Scaling of the image.
+    forward
+        The network and how it is called.
+    out_channels
+        Number of channels K.
+    batch
+        Tiles that the network sees at once.
+    dtype
+        Type of a voxel, float32 or float16.
     """
 
     def __init__(
         self,
-        network: nn.Module,
-        activate: Callable[[Tensor], Tensor],
-        normalization: Normalization,
-        precision: str,
-        out_channels: int,
         image: Volume,
-        lattice: Lattice,
-        halo: Triple,
+        tiling: Tiling,
+        normalization: Normalization,
+        forward: Forward,
+        out_channels: int,
+        batch: int,
+        dtype: str = "float32",
     ) -> None:
-        self.network, self.activate, self.normalization, self.precision = network, activate, normalization, precision
-        self.image, self.lattice, self.halo = image, lattice, halo
+        self.image, self.tiling, self.normalization, self.forward = image, tiling, normalization, forward
+        self.batch = batch
         self.shape = (out_channels, *image.spatial_shape)
-        self.dtype = np.dtype(np.float32)
-        self._cache: OrderedDict[int, Array] = OrderedDict()
+        self.dtype = np.dtype(dtype)
+        self._start()
+
+    def _start(self) -> None:
+        self._pipeline = Pipeline(self.image, self.tiling, self.normalization, self.forward, self.batch, self.dtype)
+        self._blocks: OrderedDict[int, Array | Exception] = OrderedDict()
+        self._strips: OrderedDict[tuple[int, int], Array] = OrderedDict()
         self._lock = threading.RLock()  # one network, one request at a time; viewers ask from several threads
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave behind what only this process can use, and what can be computed again."""
+        private = ("_pipeline", "_blocks", "_strips", "_lock")
+        return {name: value for name, value in self.__dict__.items() if name not in private}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._start()
+
+    @property
+    def lattice(self) -> Lattice:
+        """The blocks that are computed at once."""
+        return self.tiling.lattice
+
+    @property
+    def halo(self) -> Triple:
+        """Voxels (z, y, x) of context around a block."""
+        return self.tiling.halo
 
     def __getitem__(self, key: tuple[slice, ...]) -> Array:
         channels, *space = key
@@ -120,39 +108,132 @@ class PredictedArray:
             *[(s.indices(n)[0], s.indices(n)[1]) for s, n in zip(space, self.shape[1:], strict=True)], strict=True
         )
         wanted = Box(start, stop)
-        out = np.empty((self.shape[0], *wanted.shape), self.dtype)
-        for index in self.lattice.touching(wanted):
-            box = self.lattice[index]
-            shared = box & wanted
-            if shared is not None:
-                block = self._block(index)
-                out[(slice(None), *shared.relative_to(wanted.start).slices)] = block[
-                    (slice(None), *shared.relative_to(box.start).slices)
-                ]
-        return out[channels]
+        if wanted.size == 0:
+            return np.empty((self.shape[0], *wanted.shape), self.dtype)[channels]
+        return next(self._boxes([wanted], keep=True))[channels]
 
-    def _block(self, index: int) -> Array:
-        with self._lock:
-            if index not in self._cache:
-                self._cache[index] = self._compute(self.lattice[index])
-                while len(self._cache) > 1 and sum(block.nbytes for block in self._cache.values()) > _CACHE_BYTES:
-                    self._cache.popitem(last=False)
-            self._cache.move_to_end(index)
-            return self._cache[index]
+    def read_blocks(self, boxes: Iterable[Box]) -> Iterator[Array]:
+        """Yield the prediction in many boxes, in order; reading goes on while the network and the caller work.
 
-    def _compute(self, box: Box) -> Array:
-        """Predict one block. The network always sees the same shape, also at the far borders of the image."""
-        import torch
+        Parameters
+        ----------
+        boxes
+            Regions inside the image, best the blocks of `lattice`, in its order.
 
-        full = Box.of_shape(self.lattice.block_shape, box.start).grow(self.halo)
-        raw = self.image.read(full).reshape(-1, *full.shape)
-        if raw.dtype.kind == "f":
-            raw = np.where(np.isfinite(raw), raw, np.asarray(self.normalization.centre, raw.dtype).reshape(-1, 1, 1, 1))
-        device = next((p.device for p in self.network.parameters()), torch.device("cpu"))
-        inputs = torch.from_numpy(self.normalization(raw))[None].to(device)
-        half = getattr(torch, self.precision)
-        with torch.inference_mode(), torch.autocast(device.type, half, enabled=self.precision != "float32"):
-            logits = call_network(self.network, inputs)
-        outputs = self.activate(logits.float())[0].cpu().numpy()
-        inner = box.relative_to(full.start)
-        return np.ascontiguousarray(outputs[(slice(None), *inner.slices)])
+        Raises
+        ------
+        DataError
+            At the box whose image cannot be read.
+        """
+        yield from self._boxes(boxes, keep=False)
+
+    def _boxes(self, boxes: Iterable[Box], *, keep: bool) -> Iterator[Array]:
+        out: Array | None = None
+        for request, voxels in self._compute(self._requests(boxes), keep=keep):
+            box, block = request.box, self.tiling.block(request.block)
+            if box == block:
+                yield voxels.copy() if keep else voxels
+                continue
+            if out is None:
+                out = np.empty((self.shape[0], *box.shape), self.dtype)
+            shared = block & box
+            assert shared is not None
+            out[(slice(None), *shared.relative_to(box.start).slices)] = voxels[
+                (slice(None), *shared.relative_to(block.start).slices)
+            ]
+            if request.last:
+                yield out
+                out = None
+
+    def _requests(self, boxes: Iterable[Box]) -> Iterator[_Request]:
+        for box in boxes:
+            blocks = list(self.lattice.touching(box))
+            yield from (_Request(box, block, place == len(blocks)) for place, block in enumerate(blocks, 1))
+
+    def _compute(self, requests: Iterator[_Request], *, keep: bool) -> Iterator[tuple[_Request, Array]]:
+        """Yield each request with its block; `keep` says that the same may soon be asked for again."""
+        ahead: deque[_Request] = deque()
+        try:
+            while True:
+                while len(ahead) < _LOOK_AHEAD and (request := next(requests, None)) is not None:
+                    ahead.append(request)
+                if not ahead:
+                    return
+                request = ahead.popleft()
+                with self._lock:
+                    voxels = self._block(request.block, ahead)
+                    whole = request.box == self.tiling.block(request.block)
+                    if not keep and whole:
+                        self._blocks.pop(request.block, None)
+                yield request, voxels
+        finally:
+            with self._lock:
+                self._pipeline.forget()
+
+    def _block(self, block: int, ahead: Iterable[_Request]) -> Array:
+        if block not in self._blocks:
+            if self.tiling.blend == "none":
+                self._run(block, ahead)
+            else:
+                self._keep_block(block, self._blend(block, ahead))
+                _shrink(self._strips, _STRIP_BYTES if ahead else _CACHE_BYTES)
+        voxels = self._blocks[block]
+        if isinstance(voxels, Exception):
+            del self._blocks[block]  # the next who asks may be luckier
+            raise voxels
+        self._blocks.move_to_end(block)
+        return voxels
+
+    def _blend(self, block: int, ahead: Iterable[_Request]) -> Array:
+        """Add up what all tiles say about a block, always in the order of the tiles, whenever they were computed."""
+        total = np.zeros((self.shape[0], *self.tiling.block(block).shape), np.float32)
+        for tile in contributors(self.tiling, block):
+            if (block, tile) not in self._strips:
+                failure = self._run(tile, ahead)
+                if failure is not None:
+                    raise failure
+            add_weighted(self.tiling, block, tile, self._strips.pop((block, tile)), total)
+        return total.astype(self.dtype, copy=False)
+
+    def _run(self, tile: int, ahead: Iterable[_Request]) -> Exception | None:
+        """Compute the group of a tile, and keep what it gives."""
+        group = self._pipeline.group_of(tile)
+        failure = None
+        for other, outputs in self._pipeline.run(group, self._following(group, ahead)).items():
+            if self.tiling.blend == "none":
+                self._keep_block(other, outputs)
+            elif not isinstance(outputs, Exception):
+                self._keep_strips(other, outputs)
+            elif other == tile:
+                failure = outputs
+        return failure
+
+    def _following(self, group: int, ahead: Iterable[_Request]) -> list[int]:
+        """Return the group that will be needed after this one, as far as can be seen."""
+        for request in ahead:
+            if request.block not in self._blocks:
+                later = self._pipeline.group_of(request.block)
+                if later != group:
+                    return [later]
+        return []
+
+    def _keep_block(self, block: int, voxels: Array | Exception) -> None:
+        self._blocks[block] = voxels
+        self._blocks.move_to_end(block)
+        own = voxels.nbytes if isinstance(voxels, np.ndarray) else 0
+        _shrink(self._blocks, max(_CACHE_BYTES, 2 * self.batch * own))
+
+    def _keep_strips(self, tile: int, outputs: Array) -> None:
+        for block in heirs(self.tiling, tile):
+            inner = piece_of(self.tiling, block, tile)
+            if inner is not None:
+                # A copy, for a view of a strip would keep the whole tile alive.
+                self._strips[block, tile] = outputs[(slice(None), *inner.slices)].copy()
+
+
+def _shrink(kept: OrderedDict[Any, Any], most: int) -> None:
+    """Drop the oldest arrays until they hold at most so many bytes; the last one stays."""
+    size = sum(array.nbytes for array in kept.values() if isinstance(array, np.ndarray))
+    while len(kept) > 1 and size > most:
+        _, array = kept.popitem(last=False)
+        size -= array.nbytes if isinstance(array, np.ndarray) else 0
