@@ -20,9 +20,8 @@ def compiled(function: Function) -> Function:
     Machine code is kept in ``__pycache__`` beside the source, or in numba's own folder of the user (``NUMBA_CACHE_DIR``
     names another one). Where neither can be written, each process compiles for itself.
     """
-    # Sums may be reordered and multiplications fused; infinities and NaN keep their meaning.
-    fastmath = {"contract", "nsz", "arcp", "reassoc"}
-    dispatcher = numba.njit(nogil=True, error_model="numpy", fastmath=fastmath)(function)
+    # Products and sums may be fused; nothing else is taken less exactly.
+    dispatcher = numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})(function)
     with suppress(RuntimeError):  # numba found no folder to write to
         dispatcher._cache = _Forgiving(function)
     result: Function = dispatcher

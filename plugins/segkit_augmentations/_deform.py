@@ -8,7 +8,7 @@ from math import cos, log, pi, radians, sin
 import numpy as np
 
 from segkit.contracts import Array, Patch
-from segkit_augmentations._warp import spline, warp
+from segkit_augmentations._warp import choose, spline, warp
 
 __all__ = ["Deform", "deformed"]
 
@@ -105,25 +105,32 @@ def deformed(patch: Patch, map_: Array, bend: Array, spacing: Array, phase: Arra
     grid = np.tensordot(map_, bend, 1) / size[:, None, None, None]
     (cells_z, *_), (cells_y, *_), (cells_x, *_) = splines = [spline(*it) for it in zip(shape, spacing, phase)]
     bounds = np.searchsorted(cells_x, np.arange(cells_x[-1] + 2))
-    # The compiled loop sees ids as bits without a sign: four types in all, and each exact.
-    labels, chosen = patch.labels, patch.labels.dtype.kind != "f"
-    flags = f"u{labels.dtype.itemsize}" if chosen else np.float32
-    plain = _ready(labels, labels.dtype if chosen else np.float32).view(flags).reshape(-1, patch.mask.size)
-    sources = (
-        _ready(patch.raw, np.float32).reshape(len(patch.raw), -1),
-        plain if chosen else np.empty((0, 0), np.uint64),
-        np.empty((0, 0), np.float32) if chosen else plain,
-        _ready(patch.mask, np.bool_).view(np.uint8).ravel(),
-    )
-    results = raw, ids, pictures, known = tuple(np.empty_like(source) for source in sources)
+    labels, count, voxels_in_all = patch.labels, len(patch.raw), patch.mask.size
+    images, known = _ready(patch.raw, np.float32).reshape(count, -1), _ready(patch.mask, np.bool_).view(np.uint8)
+    interpolated = labels.dtype.kind == "f"
+    if interpolated:  # what is not known may be NaN, and must not spread
+        more = np.where(patch.mask, labels, 0).astype(np.float32)
+        images = np.concatenate([images, more.reshape(-1, voxels_in_all)])
+    out, mask, nearest = np.empty_like(images), np.empty_like(known), np.empty(voxels_in_all, np.int32)
+    sure = np.empty(voxels_in_all if interpolated else 0, np.uint8)
     cells, weights = (cells_z, cells_y), tuple(weight for _, weight in splines)
-    warp(sources, shape, matrix, grid.astype(np.float32), cells, weights, bounds, flat, results)
-    return replace(
-        patch,
-        raw=raw.reshape(patch.raw.shape).astype(patch.raw.dtype, copy=False),
-        labels=(ids.view(labels.dtype) if chosen else pictures.astype(labels.dtype, copy=False)).reshape(labels.shape),
-        mask=known.view(np.bool_).reshape(shape),
-    )
+    results = out, mask.ravel(), nearest, sure
+    warp(images, known.ravel(), shape, matrix, grid.astype(np.float32), cells, weights, bounds, flat, results)
+    if interpolated:
+        mask, new = sure, out[count:].astype(labels.dtype)
+    else:
+        new = _chosen(labels.reshape(-1, voxels_in_all), nearest)
+    raw = out[:count].reshape(patch.raw.shape).astype(patch.raw.dtype, copy=False)
+    return replace(patch, raw=raw, labels=new.reshape(labels.shape), mask=mask.view(np.bool_).reshape(shape))
+
+
+def _chosen(labels: Array, places: Array) -> Array:
+    """Return the labels ``(K, N)`` at these places; seen as bits, there are four types to compile for."""
+    bits = _ready(labels, labels.dtype).view(f"u{labels.dtype.itemsize}")
+    new = np.empty_like(bits)
+    for values, out in zip(bits, new):
+        choose(values, places, out)
+    return new.view(labels.dtype)
 
 
 def _ready(array: Array, dtype: np.dtype | type) -> Array:

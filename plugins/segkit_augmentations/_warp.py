@@ -1,4 +1,4 @@
-"""One pass over a patch that samples image, labels and mask wherever a smooth map says.
+"""One pass over a patch that samples images and mask wherever a smooth map says.
 
 Nothing of the size of the patch is made on the way: the map is an affine one plus a cubic B-spline, summed up from its
 few control points for one row of voxels at a time.
@@ -12,7 +12,7 @@ import numpy as np
 
 from segkit_augmentations._compiled import compiled
 
-__all__ = ["spline", "warp"]
+__all__ = ["choose", "spline", "warp"]
 
 Array = np.ndarray[Any, Any]
 
@@ -85,24 +85,29 @@ def _linear(image: Any, base: Any, fractions: Any, steps: Any, flat: bool, out: 
     """Sample a row of one channel; `flat` saves the neighbours along z."""
     step_z, step_y, step_x = steps
     fz, fy, fx = fractions[0], fractions[1], fractions[2]
+    one = np.float32(1)
     for x in range(len(out)):
         i = np.uint32(base[x])
         j = i + step_y
-        a = image[i] + fx[x] * (image[i + step_x] - image[i])
-        b = image[j] + fx[x] * (image[j + step_x] - image[j])
-        out[x] = a + fy[x] * (b - a)
+        # Not a + f * (b - a), which is not exactly b where f is 1.
+        f, g = fx[x], one - fx[x]
+        a = image[i] * g + image[i + step_x] * f
+        b = image[j] * g + image[j + step_x] * f
+        out[x] = a * (one - fy[x]) + b * fy[x]
     if flat:
         return
     for x in range(len(out)):
         i = np.uint32(base[x]) + step_z
         j = i + step_y
-        a = image[i] + fx[x] * (image[i + step_x] - image[i])
-        b = image[j] + fx[x] * (image[j + step_x] - image[j])
-        out[x] += fz[x] * (a + fy[x] * (b - a) - out[x])
+        f, g = fx[x], one - fx[x]
+        a = image[i] * g + image[i + step_x] * f
+        b = image[j] * g + image[j + step_x] * f
+        out[x] = out[x] * (one - fz[x]) + (a * (one - fy[x]) + b * fy[x]) * fz[x]
 
 
 @compiled
-def _choose(values: Any, places: Any, out: Any) -> None:
+def choose(values: Any, places: Any, out: Any) -> None:
+    """Fill ``(N,)`` with the values at these places, int32 ``(N,)``."""
     for x in range(len(out)):
         out[x] = values[np.uint32(places[x])]
 
@@ -110,7 +115,7 @@ def _choose(values: Any, places: Any, out: Any) -> None:
 @compiled
 def _require(known: Any, base: Any, fractions: Any, steps: Any, out: Any) -> None:
     """Leave known only what was interpolated from known voxels alone."""
-    least = np.float32(1e-3)
+    least = np.float32(1e-4)
     for x in range(len(out)):
         for corner in range(8):
             i, weight = np.uint32(base[x]), np.float32(1)
@@ -127,15 +132,25 @@ def _require(known: Any, base: Any, fractions: Any, steps: Any, out: Any) -> Non
 
 @compiled
 def warp(
-    sources: Any, shape: Any, matrix: Any, grid: Any, cells: Any, weights: Any, bounds: Any, flat: bool, results: Any
+    raw: Any,
+    known: Any,
+    shape: Any,
+    matrix: Any,
+    grid: Any,
+    cells: Any,
+    weights: Any,
+    bounds: Any,
+    flat: bool,
+    out: Any,
 ) -> None:
-    """Fill `results` with what lies where the map says in `sources`.
+    """Fill `out` with what lies where the map says.
 
     Parameters
     ----------
-    sources
-        Image, float32 ``(C, N)``; labels to be chosen, unsigned ``(K, N)``; labels to be interpolated, float32
-        ``(P, N)``; mask, uint8 ``(N,)``. N is the number of voxels; K and P may be 0.
+    raw
+        Images to be interpolated, float32 ``(C, N)``, where N is the number of voxels.
+    known
+        Mask, uint8 ``(N,)``.
     shape
         ``(Z, Y, X)``.
     matrix
@@ -148,17 +163,16 @@ def warp(
         For each first control point along x, at which x it begins to be that, and X at the end.
     flat
         Whether every place lies in its own section, so that nothing is interpolated along z.
-    results
-        Arrays like the sources.
+    out
+        Images and mask like those given; the nearest voxel of each place, int32 ``(N,)``; and whether a place lies among
+        known voxels only, so that labels can be interpolated there, uint8 ``(N,)`` or empty.
     """
-    raw, ids, pictures, known = sources
-    raw_out, ids_out, pictures_out, known_out = results
+    raw_out, known_out, nearest_out, sure_out = out
     depth, height, width = shape
     row = np.empty((3, grid.shape[3]), np.float32)
     plane = np.empty((3, grid.shape[2] * grid.shape[3]), np.float32)
     columns, rows = grid.reshape(3, grid.shape[1], plane.shape[1]), plane.reshape(3, grid.shape[2], grid.shape[3])
-    base, nearest = np.empty(width, np.int32), np.empty(width, np.int32)
-    inside, places = np.empty(width, np.uint8), np.empty((3, width), np.float32)
+    base, places = np.empty(width, np.int32), np.empty((3, width), np.float32)
     strides = (np.int32(height * width), np.int32(width), np.int32(1))
     steps = (
         np.uint32(strides[0] if depth > 1 else 0),
@@ -169,21 +183,17 @@ def warp(
         _collapse(columns, cells[0][z], weights[0][:, z], plane)
         for y in range(height):
             _collapse(rows, cells[1][y], weights[1][:, y], row)
+            span = slice((z * height + y) * width, (z * height + y + 1) * width)
+            nearest, inside = nearest_out[span], known_out[span]
             base[:], nearest[:], inside[:] = 0, 0, 1
             for k in range(3):
                 start = matrix[k, 0] * np.float32(z) + matrix[k, 1] * np.float32(y) + matrix[k, 3]
                 _place(start, matrix[k, 2], row[k], weights[2], bounds, places[k])
                 _fold(places[k], shape[k], 0 if flat and k == 0 else 1, strides[k], base, nearest, inside)
-            span = slice((z * height + y) * width, (z * height + y + 1) * width)
             for c in range(len(raw)):
                 _linear(raw[c], base, places, steps, flat, raw_out[c, span])
-            _choose(known, nearest, known_out[span])
+            if len(sure_out):
+                sure_out[span] = inside
+                _require(known, base, places, steps, sure_out[span])
             for x in range(width):
-                inside[x] &= known_out[span][x]
-            for c in range(len(ids)):
-                _choose(ids[c], nearest, ids_out[c, span])
-            for c in range(len(pictures)):
-                _linear(pictures[c], base, places, steps, flat, pictures_out[c, span])
-            if len(pictures):
-                _require(known, base, places, steps, inside)
-            known_out[span] = inside
+                inside[x] &= known[np.uint32(nearest[x])]
