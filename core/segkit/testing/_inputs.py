@@ -13,6 +13,7 @@ import numpy as np
 from segkit.contracts import Patch, Sample
 from segkit.errors import SegkitError
 from segkit.geometry import Box
+from segkit.opening import WritableFormat
 from segkit.registry import Component
 from segkit.testing._conformance import Subject, as_component, keeps_global_randomness, require
 from segkit.testing._error import ConformanceError
@@ -167,6 +168,10 @@ def check_format(
         for nonsense in ("missing", "empty", "zero", "words.nonsense"):
             _check_refusal(component, handler, str(folder / nonsense))
     _check_refusal(component, handler, "nonsense://nowhere.invalid/image")
+    if isinstance(handler, WritableFormat):
+        for name in ("words.nonsense", "folder"):
+            saves = handler.saves(Volume.from_array(np.zeros((1, 4, 4), np.uint8)), name)
+            require(saves is False, component, f"'saves' returns {saves!r} for a target called '{name}'.")
     if source is not None:
         require(handler.accepts(str(source)) is True, component, f"it does not accept {source}.")
         volume = handler.open(str(source))
