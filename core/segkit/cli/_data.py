@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segkit.cli._options import progress_bar
+from segkit.cli._options import cluster_options, progress_bar
 from segkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def info_command(source: str, as_json: bool) -> None:
 )
 @click.option("--format", "format", metavar="NAME", help="Format of TARGET, if it is a file. Default: by its name.")
 @click.option("--overwrite", is_flag=True, help="Replace what segkit wrote to TARGET before, or a file.")
+@cluster_options
 def convert_command(
     source: str,
     target: Path,
@@ -65,6 +66,8 @@ def convert_command(
     labels: bool | None,
     format: str | None,
     overwrite: bool,
+    cluster: str | None,
+    workers: int | None,
 ) -> None:
     """Write SOURCE at TARGET: as OME-Zarr, or as a file such as a TIFF where TARGET is named like one.
 
@@ -85,9 +88,10 @@ def convert_command(
     volume = open_volume(source, voxel_size=voxel_size)
     volume = volume.crop(Box.parse(region, volume.box))
     if format is not None or (target.suffix not in ("", ".zarr") and not target.is_dir()):
-        stores_only = {"--block": block, "--chunk": chunk, "--levels": levels, "--labels/--image": labels}
+        stores_only: dict[str, object] = {"--block": block, "--chunk": chunk, "--levels": levels}
+        stores_only |= {"--labels/--image": labels, "--cluster": cluster, "--workers": workers}
         if given := [name for name, value in stores_only.items() if value is not None]:
-            raise UsageError(f"{', '.join(given)} say how OME-Zarr is stored, but {target} is a file. Leave them out.")
+            raise UsageError(f"{', '.join(given)} are about writing OME-Zarr, but {target} is a file. Leave them out.")
         with progress_bar("Converting") as progress:
             export_volume(volume, target, format=format, overwrite=overwrite, progress=progress)
         _print_card(str(target), "volume", _rows(_describe_volume(open_volume(target))))
@@ -103,6 +107,8 @@ def convert_command(
             labels=labels,
             plan=plan,
             overwrite=overwrite,
+            cluster=cluster,
+            workers=workers,
             progress=progress,
         )
     _print_card(str(target), "volume", _rows(_describe_volume(written)))

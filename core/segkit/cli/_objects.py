@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from segkit.cli._options import parse_overrides, progress_bar
+from segkit.cli._options import cluster_options, parse_overrides, progress_bar
 
 __all__ = ["segment_command", "trace_command"]
 
@@ -31,6 +31,7 @@ def _parsed(kind: str, name: str, pairs: tuple[str, ...]) -> dict[str, Any]:
 @click.option("--min-size", type=click.IntRange(0), default=0, show_default=True, help="Drop objects of fewer voxels.")
 @click.option("--block", type=(int, int, int), metavar="Z Y X", help="Voxels cut at once. Default: about 128 each.")
 @click.option("--overwrite", is_flag=True, help="Replace another segmentation of the same name.")
+@cluster_options
 def segment_command(
     prediction: str,
     target: Path,
@@ -39,6 +40,8 @@ def segment_command(
     min_size: int,
     block: tuple[int, int, int] | None,
     overwrite: bool,
+    cluster: str | None,
+    workers: int | None,
 ) -> None:
     """Cut PREDICTION into objects, into TARGET (OME-Zarr, ids from 1).
 
@@ -49,6 +52,7 @@ def segment_command(
     Examples:
       segkit segment prediction.zarr cells.zarr --min-size 100
       segkit segment prediction.zarr neurons.zarr --with watershed -o neck=0.8 -o halo=16,32,32
+      segkit segment prediction.zarr cells.zarr --cluster slurm:workers=8,cores=2,memory=8GB
     """
     from segkit.segmentation import object_count, segment
 
@@ -61,6 +65,8 @@ def segment_command(
             block_shape=block,
             min_size=min_size,
             overwrite=overwrite,
+            cluster=cluster,
+            workers=workers,
             progress=progress,
         )
     extent = " x ".join(map(str, volume.spatial_shape))
@@ -78,6 +84,7 @@ def segment_command(
 )
 @click.option("--voxel-size", type=(float, float, float), metavar="Z Y X", help="In nm. Default: what the file says.")
 @click.option("--overwrite", is_flag=True, help="Replace other traces in FOLDER.")
+@cluster_options
 def trace_command(
     segmentation: str,
     folder: Path,
@@ -87,6 +94,8 @@ def trace_command(
     ids: tuple[int, ...],
     voxel_size: tuple[float, float, float] | None,
     overwrite: bool,
+    cluster: str | None,
+    workers: int | None,
 ) -> None:
     """Draw the skeletons of the objects of SEGMENTATION, into FOLDER: one SWC file an object, and table.csv.
 
@@ -96,6 +105,7 @@ def trace_command(
     Examples:
       segkit trace neurons.zarr traces --min-size 10000
       segkit trace neurons.zarr traces --id 17 --with teasar -o constant=200
+      segkit trace neurons.zarr traces --cluster local:8
     """
     from segkit.opening import open_volume
     from segkit.tracing import Traces, trace
@@ -110,6 +120,8 @@ def trace_command(
             min_size=min_size,
             ids=ids or None,
             overwrite=overwrite,
+            cluster=cluster,
+            workers=workers,
             progress=progress,
         )
     length = sum(traces.lengths) if isinstance(traces, Traces) else 0.0

@@ -1,14 +1,32 @@
-"""What several commands share: ``-o key=value``, regions, and the progress bar with rate and ETA."""
+"""What several commands share: ``-o key=value``, ``--cluster``, and the progress bar with rate and ETA."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
+
+import click
 
 from segkit.errors import UsageError
 from segkit.progress import Progress
 
-__all__ = ["parse_overrides", "progress_bar"]
+__all__ = ["cluster_options", "parse_overrides", "progress_bar"]
+
+
+def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--cluster`` and ``--workers``."""
+    cluster = click.option(
+        "--cluster",
+        metavar="WHERE",
+        help="Work on a dask cluster: local:4 (processes), tcp://host:8786 (a scheduler that runs), "
+        "slurm:workers=8,cores=4,memory=16GB,queue=gpu,walltime=02:00:00 (likewise pbs:, lsf:, sge:), or a TOML file. "
+        "Default: threads of this process.",
+    )
+    workers = click.option(
+        "--workers", type=click.IntRange(1), metavar="N", help="Threads, or processes or jobs of the cluster."
+    )
+    return cluster(workers(command))
 
 
 def parse_overrides(pairs: tuple[str, ...]) -> dict[str, str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from segkit.errors import SegkitError
 
-__all__ = ["Failure"]
+__all__ = ["Failure", "outcome_of"]
 
 _LONGEST = 300
 
@@ -32,3 +34,11 @@ class Failure:
         text = " ".join(str(error).split())[:_LONGEST]
         own = isinstance(error, SegkitError)
         return cls(text if own else f"{type(error).__name__}: {text}".removesuffix(": "), error)
+
+
+def outcome_of(task: Callable[[int], Any], index: int) -> Any:
+    """Return what a task makes of an index, or its failure."""
+    try:
+        return task(index)
+    except Exception as error:  # whatever the work is, it may fail in ways of its own
+        return Failure.of(error)

@@ -29,6 +29,7 @@ def run(
     cluster: Cluster | str | None = None,
     workers: int | None = None,
     tries: int = 3,
+    batch: int = 1,
     ordered: bool = False,
     fatal: tuple[type[Exception], ...] = (StorageError, MemoryError),
 ) -> Iterator[tuple[int, R | Failure]]:
@@ -42,7 +43,8 @@ def run(
     ----------
     task
         What is done with an index. It may be done more than once with the same one, and on a cluster in another process:
-        it is then pickled, sent to each worker once, and returns something that can be pickled.
+        it is then pickled, sent to each worker once, and returns something that can be pickled. If it has a method
+        ``many``, that is given the indices of a batch on a worker, and yields each with its result or `Failure`.
     indices
         What is to be done.
     cluster
@@ -52,6 +54,9 @@ def run(
         and up to 4 threads.
     tries
         How often an index may fail.
+    batch
+        How many neighbouring indices a cluster is best given together, where they share work. Batches grow by themselves
+        until they take about a second.
     ordered
         Whether results are yielded in the order of `indices`. One that fails is then tried again at once.
     fatal
@@ -78,7 +83,7 @@ def run(
         else:
             pool = Here(task) if threads == 1 else Threads(task, threads)
         stack.callback(pool.close)
-        yield from _work(pool, todo, tries, ordered, fatal)
+        yield from _work(pool, todo, tries, batch, ordered, fatal)
 
 
 def threads_here() -> int:
@@ -87,7 +92,7 @@ def threads_here() -> int:
 
 
 def _work(
-    pool: Pool, todo: list[int], tries: int, ordered: bool, fatal: tuple[type[Exception], ...]
+    pool: Pool, todo: list[int], tries: int, batch: int, ordered: bool, fatal: tuple[type[Exception], ...]
 ) -> Iterator[tuple[int, Any]]:
     ledger = Ledger(todo, tries, urgent=ordered)
     ready: dict[int, Any] = {}
@@ -96,9 +101,7 @@ def _work(
     while ledger or out:
         while out < pool.slots:
             slots = pool.slots
-            size = min(_MOST, max(1, round(_SECONDS / pace))) if pool.batches and pace else 1
-            # Towards the end batches get smaller, so that no worker is left with many while others have none.
-            size = max(1, min(size, len(ledger.fresh) // (2 * slots)))
+            size = _size(pace, len(ledger.fresh) // (2 * slots), batch) if pool.batches else 1
             room = _AHEAD * slots * size - held - len(ready) if ordered else len(todo)
             deal = ledger.deal(size, room, out)
             if deal is None:
@@ -120,3 +123,13 @@ def _work(
         while ordered and oldest < len(todo) and todo[oldest] in ready:
             yield todo[oldest], ready.pop(todo[oldest])
             oldest += 1
+
+
+def _size(pace: float, share: int, batch: int) -> int:
+    """Return how many indices to hand out together, in whole batches.
+
+    Towards the end (when `share`, half of a worker's part of the rest, is small) there are fewer, so that no worker is
+    left with many while others have none.
+    """
+    wanted = min(_MOST, round(_SECONDS / pace), share) if pace else 1
+    return max(1, -(-wanted // batch)) * batch

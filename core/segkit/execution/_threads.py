@@ -6,17 +6,10 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from segkit.execution._failure import Failure
+from segkit.execution._failure import outcome_of
 from segkit.execution._ledger import Deal, Pool, Returned
 
 __all__ = ["Here", "Threads"]
-
-
-def _outcome(task: Callable[[int], Any], index: int) -> Any:
-    try:
-        return task(index)
-    except Exception as error:  # whatever the work is, it may fail in ways of its own
-        return Failure.of(error)
 
 
 class Here(Pool):
@@ -32,7 +25,7 @@ class Here(Pool):
 
     def finished(self) -> Iterable[Returned]:
         """Do it."""
-        return [Returned(tuple((index, _outcome(self._task, index)) for index in self._next))]
+        return [Returned(tuple((index, outcome_of(self._task, index)) for index in self._next))]
 
 
 class Threads(Pool):
@@ -62,7 +55,7 @@ class Threads(Pool):
         self._out.add(self._threads.submit(self._work, deal.indices))
 
     def _work(self, indices: tuple[int, ...]) -> Returned:
-        return Returned(tuple((index, _outcome(self._task, index)) for index in indices))
+        return Returned(tuple((index, outcome_of(self._task, index)) for index in indices))
 
     def finished(self) -> Iterable[Returned]:
         """Wait for any thread."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from typing import Any
 
 from segkit.errors import SegkitError
-from segkit.execution._failure import Failure
+from segkit.execution._failure import Failure, outcome_of
 from segkit.execution._ledger import Returned
 
 __all__ = ["Unfit", "introduce", "keep", "pack", "work"]
@@ -68,17 +68,29 @@ def work(packed: bytes, name: bytes, indices: tuple[int, ...], threads: int) -> 
         reason = f"The worker {worker} ({introduce()['host']}) cannot load the work: {Failure.of(error).reason}"
         return Returned(tuple((index, Failure(reason, Unfit(reason))) for index in indices), 0.0, worker)
     began = time.perf_counter()
-    outcomes = tuple((index, _outcome(task, index)) for index in indices)
+    outcomes = tuple((index, _portable(outcome)) for index, outcome in _outcomes(task, indices))
     return Returned(outcomes, time.perf_counter() - began, worker)
 
 
-def _outcome(task: Task, index: int) -> Any:
+def _outcomes(task: Task, indices: tuple[int, ...]) -> Iterator[tuple[int, Any]]:
+    many = getattr(task, "many", None)
+    if many is None or len(indices) == 1:
+        yield from ((index, outcome_of(task, index)) for index in indices)
+        return
+    left = list(indices)
     try:
-        return task(index)
-    except Exception as error:  # whatever the work is, it may fail in ways of its own
-        failure = Failure.of(error)
-        # An exception of somebody else's may not survive the way back.
-        return failure if isinstance(error, SegkitError | MemoryError) else Failure(failure.reason)
+        for index, outcome in many(indices):
+            yield index, outcome
+            left.remove(index)
+    except Exception as error:
+        yield from ((index, Failure.of(error)) for index in left)
+
+
+def _portable(outcome: Any) -> Any:
+    """Leave out an exception of somebody else's, which may not survive the way back."""
+    if isinstance(outcome, Failure) and not isinstance(outcome.error, SegkitError | MemoryError):
+        return Failure(outcome.reason)
+    return outcome
 
 
 def _unpack(packed: bytes, name: bytes, threads: int) -> Task:

@@ -19,7 +19,7 @@ from segkit.progress import Progress
 from segkit.store import Blocks, open_zarr, set_complete
 from segkit.volume import Volume
 from segkit.writing._level import Check, Finest, Level, Reduced
-from segkit.writing._pipeline import pipeline
+from segkit.writing._pipeline import Overlapped, pipeline
 from segkit.writing._plan import hash_of
 
 __all__ = ["Attempt"]
@@ -152,11 +152,13 @@ class Attempt:
                 self.synced = monotonic() if sync else self.synced
 
         # What computes its voxels is asked by one thread: it overlaps its own work, and need not bear several threads.
-        together = self.workers is None or hasattr(self.volume.array, "read_blocks")
-        if self.cluster is None and number == 0 and together:
+        computes = number == 0 and hasattr(self.volume.array, "read_blocks")
+        if self.cluster is None and (computes or (number == 0 and self.workers is None)):
             yield from pipeline(level, self.volume, todo, record, writers=self.workers or _WRITERS, tries=_TRIES)
             return
-        for index, outcome in run(level, todo, cluster=self.cluster, workers=self.workers, tries=_TRIES):
+        work = Overlapped(level, self.volume) if computes else level
+        batch = getattr(self.volume.array, "batch", 1) if computes else 1
+        for index, outcome in run(work, todo, cluster=self.cluster, workers=self.workers, tries=_TRIES, batch=batch):
             if not isinstance(outcome, Failure):
                 record(index, outcome)
             yield index, outcome

@@ -54,7 +54,7 @@ class Reduced:
 
 @dataclass(frozen=True)
 class Level:
-    """Computes and writes blocks; called with the index of one, it returns the hash of its voxels.
+    """Computes and writes blocks durably; called with the index of one, it returns the hash of its voxels.
 
     Parameters
     ----------

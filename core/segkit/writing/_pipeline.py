@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 
 from segkit.errors import StorageError
@@ -13,7 +14,22 @@ from segkit.execution import Failure
 from segkit.volume import Volume
 from segkit.writing._level import Level
 
-__all__ = ["pipeline"]
+__all__ = ["Overlapped", "pipeline"]
+
+
+@dataclass(frozen=True)
+class Overlapped:
+    """A level whose volume works on several blocks at once, for a worker of a cluster: one more thread writes."""
+
+    level: Level
+    volume: Volume
+
+    def __call__(self, index: int) -> str:
+        return self.level(index)
+
+    def many(self, indices: Sequence[int]) -> Iterator[tuple[int, Any]]:
+        """Yield each block with the hash of its voxels or its failure."""
+        yield from pipeline(self.level, self.volume, indices, lambda index, digest: None, writers=1, tries=1)
 
 
 def pipeline(
