@@ -92,6 +92,8 @@ def _scale(entry: Mapping[str, Any], channels: int, dtype: str) -> Scale:
     key = entry["key"]
     if not isinstance(key, str) or "://" in key or key.startswith("/") or ".." in key.split("/") or "\0" in key:
         raise ValueError(f"the key {str(key)[:60]!r} of a scale leads out of the volume")
+    if max(map(len, key.encode().split(b"/"))) > 255:
+        raise ValueError(f"the key {key[:60]!r} of a scale is too long for a file")
     size = integers(entry["size"], 3, "size")
     chunks = entry["chunk_sizes"]
     chunk = integers(chunks[0] if isinstance(chunks, list) and chunks else chunks, 3, "chunk_sizes")

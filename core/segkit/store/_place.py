@@ -164,7 +164,7 @@ def failure(place: Folder | str, region: str, error: Exception) -> DataError:
     reason = re.sub(r" \[(tensorstore_spec|source locations|http_response_body)=.*", "", reason)[:300]
     if isinstance(error, TimeoutError):
         advice = "Check the network and the server, and try again; '#timeout=300' after the URL allows it 300 seconds."
-    elif "NOT_FOUND" in reason:
+    elif "NOT_FOUND" in reason and region:
         advice = (
             "The data are incomplete there, or such chunks were left out because they hold only the fill value: if "
             "so, open it with '#missing=fill' after its name."
