@@ -28,11 +28,13 @@ def files(
     region: str = "",
     unlabelled: int | None = None,
     voxel_size: tuple[Nanometres, Nanometres, Nanometres] | None = None,
+    weights: tuple[Annotated[float, Gt(0)], ...] = (),
 ) -> Sequence[Sample]:
     """Images and labels from files, opened lazily.
 
     Patterns such as ``images/*.tif`` and ``labels/*.tif`` give one sample for each pair, in natural order (2 before
-    10); the patterns must find the same number of files.
+    10); the patterns must find the same number of files. Alternatives in braces, such as ``{a.zarr,more/b.zarr}`` or
+    ``{train,extra}/*.tif``, are taken in the order written, so that any volumes can be mixed.
 
     Parameters
     ----------
@@ -48,6 +50,9 @@ def files(
         The id in `labels` that means "not annotated", which is not background; none if every voxel is annotated.
     voxel_size
         Size of a voxel (z, y, x); none takes what the files say.
+    weights
+        How often patches come from each image, relative to its share of labelled voxels, in the order in which the images
+        are found; empty for alike.
 
     Returns
     -------
@@ -59,11 +64,12 @@ def files(
     DataError
         If a file is missing or broken, a pattern finds nothing, or the extents of a pair differ.
     UsageError
-        If patterns find different files, or `region` is not inside an image.
+        If patterns find different files, there are not as many weights, or `region` is not inside an image.
     """
-    from ._files import FileSamples, paired
+    from ._files import FileSamples, paired, weighted
 
-    return FileSamples(paired(raw, labels, mask), region, unlabelled, voxel_size)
+    sources = paired(raw, labels, mask)
+    return FileSamples(sources, region, unlabelled, voxel_size, weighted(len(sources), raw, weights))
 
 
 def synthetic_neurons(

@@ -27,8 +27,20 @@ def _glob(pattern: str) -> list[str]:
     return glob(pattern.replace("[", "[[]"), recursive=True)  # noqa: PTH207 (pathlib takes no absolute patterns)
 
 
+def alternatives(source: str) -> list[str]:
+    """Return what a pattern such as ``{train,extra}/*.tif`` stands for, in the order written."""
+    opened = re.search(r"\{([^{}]*,[^{}]*)\}", source)
+    if opened is None or Path(source).exists():
+        return [source]
+    before, after = source[: opened.start()], source[opened.end() :]
+    return [found for part in opened[1].split(",") for found in alternatives(before + part.strip() + after)]
+
+
 def expand(source: str) -> list[str]:
-    """Return the sources that a pattern finds, in natural order; anything that is not a pattern finds itself."""
+    """Return the sources that a pattern finds: each alternative's in natural order; no pattern finds itself."""
+    parts = alternatives(source)
+    if len(parts) > 1:
+        return [found for part in parts for found in expand(part)]
     if "://" in source or not {"*", "?"} & set(source) or Path(source).exists():
         return [source]
     found, dataset = _glob(source), ""
@@ -40,6 +52,16 @@ def expand(source: str) -> list[str]:
             f"The pattern {source} finds no file. Check the spelling (relative paths start from {Path.cwd()})."
         )
     return [path + dataset for path in sorted(found, key=natural)]
+
+
+def weighted(count: int, raw: str, weights: Sequence[float]) -> Sequence[float]:
+    """Return a weight for each of `count` images."""
+    if weights and len(weights) != count:
+        raise UsageError(
+            f"`weights` has {len(weights)} numbers, but `raw` ({raw}) finds {count} images. Give one for each, in the order in "
+            "which they are found, or none at all."
+        )
+    return weights or (1.0,) * count
 
 
 def _stems(sources: Sequence[str]) -> set[str]:
@@ -80,6 +102,7 @@ class FileSamples(Sequence[Sample]):
     region: str
     unlabelled: int | None
     voxel_size: Spacing | None
+    weights: Sequence[float]
     _opened: dict[int, Sample] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -108,6 +131,7 @@ class FileSamples(Sequence[Sample]):
             None if labels is None else self._volume(labels),
             None if mask is None else self._volume(mask),
             self.unlabelled,
+            self.weights[at],
         )
 
     def _volume(self, source: str) -> Volume:

@@ -75,7 +75,7 @@ def test_each_place_is_as_likely_as_without_reuse(task, case):
     counted = labels == 1 if share else labels != 255
     chances = expected(counted.astype(float), (2, 3, 2))
     counts = np.zeros(chances.shape)
-    for _, box in independent_starts(sampler, 4000):
+    for _, box in independent_starts(sampler, 2500):
         counts[box.start] += 1
     assert chi_square_p(counts, chances) > 1e-3
 
@@ -101,7 +101,7 @@ def test_cells_follow_the_chunks_of_a_crop(task):
         assert ends == [(a + o) // 8 for a, o in zip(box.start, (1, 3, 5), strict=True)]
     chances = expected(np.ones(crop.raw.spatial_shape), (1, 4, 4))
     counts = np.zeros(chances.shape)
-    for _, box in independent_starts(sampler, 4000):
+    for _, box in independent_starts(sampler, 2500):
         counts[box.start] += 1
     assert chi_square_p(counts, chances) > 1e-3
 

@@ -209,3 +209,21 @@ def test_image_without_beads() -> None:
 def test_number_of_beads_that_contradicts_itself() -> None:
     with pytest.raises(UsageError, match="`most` is 5 and below `fewest`"):
         segkit.datasets["synthetic_beads"](most=5)
+
+
+def test_alternatives_in_braces_mix_volumes_in_the_order_written(tmp_path: Path) -> None:
+    for name in ("b/x_2.npy", "b/x_10.npy", "a/z.npy"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        np.save(tmp_path / name, np.zeros((2, 4, 4), np.uint8))
+    mixed = f"{tmp_path}/{{b/x_*.npy, a/z.npy}}"
+    samples = segkit.datasets["files"](raw=mixed, labels=mixed, mask=mixed, weights=(3.0, 1.0, 2.0))
+    assert [sample.name for sample in samples] == ["x_2.npy", "x_10.npy", "z.npy"]
+    assert [sample.weight for sample in samples] == [3.0, 1.0, 2.0]
+    assert all(sample.mask is not None for sample in samples)
+    with pytest.raises(UsageError, match="`weights` has 2 numbers, .* finds 3 images"):
+        segkit.datasets["files"](raw=mixed, weights=(1.0, 2.0))
+
+
+def test_braces_in_a_name_are_letters(tmp_path: Path) -> None:
+    np.save(tmp_path / "a{b,c}.npy", np.zeros((2, 4, 4), np.uint8))
+    assert len(segkit.datasets["files"](raw=str(tmp_path / "a{b,c}.npy"))) == 1

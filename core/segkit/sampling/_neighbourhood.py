@@ -19,7 +19,6 @@ import numpy as np
 
 from segkit.contracts import Patch, Sample
 from segkit.geometry import Box, Triple
-from segkit.sampling._buffers import Buffers
 from segkit.sampling._placing import Place, Placing, changed_error
 from segkit.sampling._plan import voxel_bytes
 
@@ -108,6 +107,8 @@ class Neighbourhood:
     def read(self, sample: Sample, placing: Placing) -> Neighbourhood:
         """Return this neighbourhood with its voxels decoded."""
         voxels = sample.read(self.box)
+        for array in (voxels.labels, voxels.mask):
+            array.flags.writeable = False  # an augmentation that wrote into one patch would change others
         aim = self.place.aim
         if not aim.foreground and placing.index.all_known(self.place.which, self.box):
             return replace(self, voxels=voxels)
@@ -121,15 +122,12 @@ class Neighbourhood:
             raise changed_error(sample, self.box)
         return replace(self, voxels=voxels, chosen=chosen, rows=rows)
 
-    def patch(self, sample: Sample, box: Box, buffers: Buffers) -> Patch:
-        """Return one patch; its labels and mask are copies, for an augmentation may write into them."""
+    def patch(self, sample: Sample, box: Box) -> Patch:
+        """Return one patch, as a look at the voxels that all patches share."""
         assert self.voxels is not None
         at = box.relative_to(self.box.start).slices
         raw, labels, mask = (array[(..., *at)] for array in (self.voxels.raw, self.voxels.labels, self.voxels.mask))
-        copies = [buffers.take(array.shape, array.dtype) for array in (labels, mask)]
-        for copy, array in zip(copies, (labels, mask), strict=True):
-            copy[...] = array
-        return Patch(raw, copies[0], copies[1], self.voxels.voxel_size, f"{sample.name} at {box}")
+        return Patch(raw, labels, mask, self.voxels.voxel_size, f"{sample.name} at {box}")
 
     def bytes_of(self, sample: Sample) -> int:
         """Return the bytes that this takes once it is decoded."""

@@ -132,7 +132,7 @@ class Sampler:
     def training_patch(self, step: int, sample: int) -> Patch:
         """Return training patch `sample` of `step` in the numbers of the file, neither normalised nor augmented."""
         patch = orient(self._drawn(step, sample)[2], self.patch_shape)
-        return replace(patch, raw=np.array(patch.raw))
+        return replace(patch, **{name: np.array(getattr(patch, name)) for name in ("raw", "labels", "mask")})
 
     def training_example(self, step: int, sample: int) -> Example:
         """Return training patch `sample` of `step`, augmented."""
@@ -151,7 +151,7 @@ class Sampler:
             return which, box, self.samples[which].read(box)
         near = self.neighbourhoods.at(step, sample)
         which, box = near.place.which, near.draw(rng(self.seed, step, sample, "position"))
-        return which, box, near.patch(self.samples[which], box, self._buffers)
+        return which, box, near.patch(self.samples[which], box)
 
     def _scaled(self, which: int, box: Box, patch: Patch) -> Patch:
         mask, out = patch.mask, self._buffers.take(patch.raw.shape, np.dtype(np.float32))
@@ -162,9 +162,7 @@ class Sampler:
                 if self._non_finite == "refuse":
                     raise non_finite_error(self.samples[which], box, np.asarray(finite))
                 raw, mask = np.where(finite, raw, np.float32(0)), mask & finite
-        # Labels that are kept must not be written into by an augmentation.
-        labels = patch.labels if patch.labels.flags.writeable else patch.labels.copy()
-        return replace(patch, raw=raw, labels=labels, mask=mask)
+        return replace(patch, raw=raw, mask=mask)
 
     def _example(self, patch: Patch) -> Example:
         target, mask = self.task.target(patch)

@@ -108,4 +108,5 @@ def _balanced(sample: Sample, patch_shape: Triple) -> Triple | None:
         for n, v in zip(raw.spatial_shape, raw.voxel_size, strict=True)
     )
     even = [n * v for n, v in zip((z, y, x), raw.voxel_size, strict=True)]
-    return (z, y, x) if max(even) / min(even) < 0.6 * max(sides) / min(sides) else None
+    evener = max(even) / min(even) < 0.6 * max(sides) / min(sides)
+    return (z, y, x) if evener and 2 * z * y * x > math.prod(patch_shape) else None
