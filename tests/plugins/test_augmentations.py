@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 
 import segkit
 import segkit_augmentations as augmentations
 from segkit.contracts import Patch
 from segkit.errors import UsageError
+from segkit_augmentations._bands import resampling
+from segkit_augmentations._sharpness import blurred
 from segkit_augmentations._turns import turns_of
 
 ALL = {
@@ -17,7 +20,12 @@ ALL = {
     "quarter_turns all": augmentations.quarter_turns(axes="all"),
     "intensity": augmentations.intensity(),
     "intensity per channel": augmentations.intensity(per_channel=True),
+    "intensity with shot noise": augmentations.intensity(shot=0.3),
     "blur": augmentations.blur(probability=1.0),
+    "low_resolution": augmentations.low_resolution(probability=1.0, factor=3.0),
+    "cutout": augmentations.cutout(probability=1.0, channels=0.3),
+    "deform": augmentations.deform(probability=1.0),
+    "slices": augmentations.slices(missing=0.2, contrast=0.2, defocus=0.2, jitter=0.2, slip=0.2),
 }
 everyone = pytest.mark.parametrize("augment", ALL.values(), ids=ALL.keys())
 
@@ -148,6 +156,62 @@ def test_noise_is_as_strong_as_asked_and_differs_between_voxels():
     assert 0.15 < np.mean(deviations) < 0.35
 
 
+def test_shot_noise_grows_with_the_root_of_the_brightness():
+    raw = np.repeat(np.linspace(0, 1, 5, dtype=np.float32), 40_000).reshape(1, 5, 200, 200)
+    patch = replace(make(channels=1), raw=raw)
+    noisy = augmentations.intensity(brightness=0.0, contrast=0.0, gamma=0.0, noise=0.0, shot=0.5)
+    deviations = (noisy(patch, np.random.default_rng(3)).raw - raw).std((0, 2, 3))
+    assert deviations[0] == 0
+    assert deviations[1:] == pytest.approx(deviations[-1] * np.sqrt([0.25, 0.5, 0.75, 1]), rel=0.03)
+
+
+def test_noise_is_normal_and_without_memory():
+    patch = replace(make(channels=1), raw=np.zeros((1, 32, 128, 128), np.float32))
+    noisy = augmentations.intensity(brightness=0.0, contrast=0.0, gamma=0.0, noise=1.0)
+    grain = noisy(patch, np.random.default_rng(0)).raw.ravel().astype(np.float64)
+    grain /= grain.std()
+    assert abs(grain.mean()) < 0.01
+    shares = [np.mean(grain < limit) for limit in (-2.0, -1.0, 0.0, 1.0, 2.0)]
+    assert shares == pytest.approx([0.02275, 0.15866, 0.5, 0.84134, 0.97725], abs=0.003)
+    for step in (1, 2, 1024, 2048):
+        assert abs(np.mean(grain[step:] * grain[:-step])) < 0.01
+        assert abs(np.corrcoef(np.abs(grain[step:]), np.abs(grain[:-step]))[0, 1]) < 0.01
+    again = noisy(patch, np.random.default_rng(1)).raw.ravel()
+    assert abs(np.corrcoef(grain, again)[0, 1]) < 0.01
+
+
+@pytest.mark.parametrize("power", [0.5, 0.9, 1.1, 2.0])
+def test_gamma_is_a_power(power):
+    class Fixed:
+        """A generator whose draws are known."""
+
+        def uniform(self, *_):
+            return np.array([0.0, 0.0, np.log(power)])
+
+        def random(self, n):
+            return np.zeros(n)
+
+        def integers(self, *_):
+            return np.zeros(2, np.uint32)
+
+    raw = np.linspace(-2, 3, 4096, dtype=np.float32).reshape(1, 16, 16, 16)
+    bent = augmentations.intensity(brightness=0.0, contrast=0.0, gamma=1.0, noise=0.0)
+    result = bent(replace(make(channels=1), raw=raw), Fixed()).raw
+    assert np.allclose(result, 5 * ((raw + 2) / 5.0) ** power - 2, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", ["intensity", "slices", "cutout", "blur", "low_resolution"])
+def test_no_strength_means_no_change(name):
+    off = {
+        "intensity": {"brightness": 0.0, "contrast": 0.0, "gamma": 0.0, "noise": 0.0},
+        "slices": {"missing": 0.0, "contrast": 0.0, "defocus": 0.0, "jitter": 0.0, "slip": 0.0},
+    }.get(name, {"probability": 0.0})
+    patch = make()
+    result = getattr(augmentations, name)(**off)(patch, np.random.default_rng(0))
+    for what in ("raw", "labels", "mask"):
+        assert np.array_equal(getattr(result, what), getattr(patch, what))
+
+
 def test_channels_change_together_unless_asked_otherwise():
     patch = replace(make(), raw=np.zeros((2, 4, 6, 6), np.float32))
     for per_channel in (False, True):
@@ -177,9 +241,56 @@ def test_blur_is_as_wide_in_space_along_every_axis():
     assert np.array_equal(never.raw, raw)
 
 
+@pytest.mark.parametrize("shape", [(9, 33, 40), (1, 17, 20), (2, 3, 50)])
+@pytest.mark.parametrize("sigma", [(0.5, 1.3, 2.0), (3.0, 6.0, 9.0)])
+def test_blur_is_that_of_scipy(shape, sigma):
+    raw = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
+    expected = np.stack([gaussian_filter(image, sigma, mode="mirror", truncate=3) for image in raw])
+    assert np.allclose(blurred(raw, list(sigma)), expected, atol=1e-5)
+
+
+@given(length=st.integers(1, 80), factor=st.floats(1.01, 20))
+def test_resampling_keeps_what_is_flat_and_averages_what_is_not(length, factor):
+    first, weights = resampling(length, factor)
+    columns = first[:, None] + np.arange(weights.shape[1])
+    assert columns.min() >= 0
+    assert columns.max() < length
+    matrix = np.zeros((length, length))
+    matrix[np.arange(length)[:, None], columns] = weights
+    few = max(round(length / factor), 1)
+    edges, at = np.linspace(0, length, few + 1), np.arange(length)
+    shares = np.clip(np.minimum(edges[1:, None], at + 1) - np.maximum(edges[:-1, None], at), 0, None)
+    place = np.clip((at + 0.5) * few / length - 0.5, 0, few - 1)
+    up = np.clip(1 - np.abs(place[:, None] - np.arange(few)), 0, None)
+    assert np.allclose(matrix, up @ (shares / shares.sum(1, keepdims=True)), atol=1e-6)
+    assert np.allclose(matrix.sum(1), 1, atol=1e-5)
+
+
+def test_low_resolution_leaves_axes_that_are_coarse_already():
+    raw = np.random.default_rng(0).normal(size=(1, 8, 32, 32)).astype(np.float32)
+    patch = Patch(raw, raw[0], raw[0] > 0, (40.0, 8.0, 8.0))
+    result = augmentations.low_resolution(factor=4.0, probability=1.0)(patch, np.random.default_rng(0))
+    assert result.raw.std() < 0.8 * raw.std()
+    spots = np.zeros_like(raw)
+    spots[:, 4] = 1
+    flat = augmentations.low_resolution(factor=4.0, probability=1.0)(
+        replace(patch, raw=spots), np.random.default_rng(0)
+    )
+    assert np.allclose(flat.raw, spots, atol=1e-6)
+
+
 def test_the_registry_validates_options(isolated_plugins):
     segkit.register(augmentations, "augmentations")
-    assert set(segkit.augmentations) == {"blur", "flips", "intensity", "quarter_turns"}
+    assert set(segkit.augmentations) == {
+        "blur",
+        "cutout",
+        "deform",
+        "flips",
+        "intensity",
+        "low_resolution",
+        "quarter_turns",
+        "slices",
+    }
     for component in segkit.augmentations.values():
         assert all(parameter.help for parameter in component.parameters)
     with pytest.raises(UsageError, match="contrast"):
