@@ -15,8 +15,6 @@ from segkit.execution._worker import introduce
 
 __all__ = ["Cluster", "connected"]
 
-_PATIENCE = 60.0  # seconds for a scheduler to answer and to have a worker
-
 # One death of a worker comes back to us, who know the blocks; nothing is ever written to a worker's disk.
 _SETTINGS = {
     "distributed.scheduler.allowed-failures": 0,
@@ -81,7 +79,9 @@ class Cluster:
 
 
 @contextmanager
-def connected(cluster: Cluster | str | None, workers: int | None = None) -> Iterator[Cluster | None]:
+def connected(
+    cluster: Cluster | str | None, workers: int | None = None, *, patience: float = 60.0
+) -> Iterator[Cluster | None]:
     """Connect to a cluster inside the block; one that is connected already is passed on and stays so.
 
     Parameters
@@ -90,6 +90,9 @@ def connected(cluster: Cluster | str | None, workers: int | None = None) -> Iter
         Text (see `ClusterSpec.parse`), a connection, or None, which is passed on too.
     workers
         Number of processes or jobs, over what the text says; without meaning for a scheduler that runs already.
+
+    patience
+        Seconds for a scheduler to answer and to have a worker; jobs in a queue are waited for as long as it takes.
 
     Raises
     ------
@@ -101,8 +104,8 @@ def connected(cluster: Cluster | str | None, workers: int | None = None) -> Iter
         return
     spec = ClusterSpec.parse(cluster)
     try:
-        import dask
-        import distributed
+        import dask.config
+        import distributed  # noqa: F401
     except ImportError as error:
         raise UsageError(
             'A cluster needs dask.distributed, which is not installed. Run: pip install "segkit-sdk[cluster]"'
@@ -113,9 +116,9 @@ def connected(cluster: Cluster | str | None, workers: int | None = None) -> Iter
     with ExitStack() as stack:
         try:
             with dask.config.set(_SETTINGS):
-                client = _connect(spec, stack, distributed)
+                client = _connect(spec, stack, patience)
             if spec.kind in ("address", "local"):
-                client.wait_for_workers(1, timeout=_PATIENCE)
+                client.wait_for_workers(1, timeout=patience)
         except (OSError, TimeoutError, ValueError, RuntimeError) as error:
             what = spec.address or spec.kind
             reason = " ".join(str(error).split())[:300] or type(error).__name__
@@ -125,10 +128,12 @@ def connected(cluster: Cluster | str | None, workers: int | None = None) -> Iter
         yield Cluster(client, spec)
 
 
-def _connect(spec: ClusterSpec, stack: ExitStack, distributed: Any) -> Any:
+def _connect(spec: ClusterSpec, stack: ExitStack, patience: float) -> Any:
+    import distributed
+
     if spec.kind == "address":
         where = {"scheduler_file": spec.address} if spec.address.endswith(".json") else {"address": spec.address}
-        return stack.enter_context(distributed.Client(**where, timeout=_PATIENCE, set_as_default=False))
+        return stack.enter_context(distributed.Client(**where, timeout=patience, set_as_default=False))
     if spec.kind == "local":
         started = distributed.LocalCluster(
             n_workers=spec.options["workers"],
@@ -176,9 +181,11 @@ def job_queue(spec: ClusterSpec) -> Any:
         n_workers=0,
         cores=cores,
         processes=processes,
+        job_name="segkit",
         memory=given.get("memory", "4GB"),
         job_script_prologue=[*settings, *given.get("prologue", ())],
         # A worker does one block at a time, with all the cores it has for that.
         worker_extra_args=["--nthreads", "1"],
+        scheduler_options={"dashboard": False, "dashboard_address": ":0"},
         **options,
     )
