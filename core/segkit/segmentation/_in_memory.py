@@ -8,8 +8,8 @@ import numpy as np
 
 from segkit.progress import Progress
 from segkit.segmentation._cutting import Provisional
-from segkit.segmentation._merging import Found, Names
-from segkit.segmentation._seams import Held, Look, Whole, contents
+from segkit.segmentation._merging import Found, Names, Relabelled
+from segkit.segmentation._seams import Held, Look, contents
 from segkit.segmentation._stitching import in_order
 from segkit.volume import Volume
 
@@ -19,36 +19,29 @@ Array = np.ndarray[Any, Any]
 
 
 def segment_in_memory(provisional: Provisional, min_size: int, progress: Progress) -> Volume:
-    """Cut, stitch and rename in one array, which holds provisional ids first; see `segkit.segment`."""
-    from segkit.segmentation._passes import rename
-
+    """Cut, stitch and rename in arrays; see `segkit.segment`."""
     layout, volume, workers = provisional.layout, provisional.prediction, provisional.threads
     count = len(layout.lattice)
-    ids = np.empty(volume.spatial_shape, np.uint64)
-    opinions: Whole | Held = Held(layout, {}) if any(layout.halo) else Whole(ids)
+    held = Held(layout, {})
 
     def keep(index: int, cut: Array) -> tuple[Array, Array, Array]:
-        inner = layout.inner(index, cut)
-        ids[layout.lattice[index].slices] = inner
-        if isinstance(opinions, Held):
-            opinions.cuts[index] = cut
-        return contents(layout, index, inner)
+        if cut.dtype.itemsize > 2 and int(cut.max()) < 2**16:
+            cut = cut.astype(np.uint16)  # half of what has to go through memory
+        held.cuts[index] = cut
+        return contents(layout, index, layout.inner(index, cut))
 
-    held = []
-    for index, columns in enumerate(provisional.cuts(range(count), keep)):
+    columns = []
+    for index, found_there in enumerate(provisional.cuts(range(count), keep)):
         progress(index, 3 * count)
-        held.append(columns)
-    look, found = Look.of(layout, opinions, provisional.segmenter), Found()
+        columns.append(found_there)
+    look, found = Look.of(layout, held, provisional.segmenter), Found()
     for index, pairs in enumerate(in_order(look.pairs, range(count), layout, workers=workers)):
         progress(count + index, 3 * count)
-        found.add(*held[index], pairs)
-    names = Names.of(found, min_size)
-
-    def finish(index: int) -> None:
-        part = ids[layout.lattice[index].slices]
-        rename(part, names.of_block(index), part)
-
-    for index, _ in enumerate(in_order(finish, range(count), layout, workers=workers)):
+        found.add(*columns[index], pairs)
+    relabelled = Relabelled(layout, held, Names.of(found, min_size))
+    ids = np.empty(volume.spatial_shape, np.uint64)
+    written = in_order(lambda index: relabelled.write(index, volume.box, ids), range(count), layout, workers=workers)
+    for index, _ in enumerate(written):
         progress(2 * count + index, 3 * count)
     progress(3 * count, 3 * count)
     return volume.with_array(ids, "zyx")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +82,14 @@ class Names:
         Their final ids, uint64; 0 for one that is dropped.
     count
         Number of final objects; their ids are 1 to this.
+    folder
+        Where they are kept; None in memory.
     """
 
     keys: Array
     ids: Array
     count: int
+    folder: Path | None = None
 
     @classmethod
     def of(cls, found: Found, min_size: int) -> Names:
@@ -109,6 +113,23 @@ class Names:
         ids[kept] = np.arange(1, len(kept) + 1, dtype=np.uint64)
         return cls(keys, ids[group], len(kept))
 
+    def kept(self, folder: Path) -> Names:
+        """Return the same, kept in files that other processes read for themselves: there may be very many objects."""
+        for name, column in {"keys": self.keys, "ids": self.ids}.items():
+            replace_file(folder / f"{name}.npy", partial(_save, column))
+        return Names.opened(folder, self.count)
+
+    @classmethod
+    def opened(cls, folder: Path, count: int) -> Names:
+        """Return what `kept` kept."""
+        keys, ids = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("keys", "ids"))
+        return cls(keys, ids, count, folder)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.folder is None:
+            return Names, (self.keys, self.ids, self.count)
+        return Names.opened, (self.folder, self.count)
+
     def of_block(self, index: int) -> Array:
         """Return the final ids of one block as a table, by provisional id."""
         begin, end = np.searchsorted(self.keys, np.array([index, index + 1], np.uint64) << np.uint64(32))
@@ -116,6 +137,11 @@ class Names:
         table = np.zeros(int(local[-1]) + 1 if len(local) else 1, np.uint64)
         table[local] = self.ids[begin:end]
         return table
+
+
+def _save(column: Array, path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, column)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,13 +174,13 @@ class Relabelled:
 
     def __getitem__(self, key: tuple[slice, ...]) -> Array:
         box = box_of(key, self.shape)
-        out = np.zeros(box.shape, np.uint64)
+        out = np.empty(box.shape, np.uint64)
         for index in self.layout.lattice.touching(box):
             self.write(index, box, out)
         return out
 
     def write(self, index: int, box: Box, out: Array) -> None:
-        """Write what block `index` holds of `box` into `out`, which covers `box` with zeros."""
+        """Write what block `index` holds of `box` into `out`, which covers `box`."""
         from segkit.segmentation._passes import rename
 
         part = self.layout.lattice[index] & box

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from segkit import durable
-from segkit.execution import Cluster
+from segkit.execution import Cluster, connected
 from segkit.geometry import Triple
 from segkit.progress import Progress
 from segkit.segmentation._cutting import Provisional
@@ -90,7 +90,10 @@ def segment_on_disk(provisional: Provisional, output: Output, min_size: int, pro
         return write(empty, overwrite=output.overwrite, progress=stop)
     except _Probed:
         pass
-    with durable.lock(output.path / ".segkit" / "objects.lock", str(output.path)):
+    with (
+        durable.lock(output.path / ".segkit" / "objects.lock", str(output.path)),
+        connected(output.cluster, output.workers) as cluster,
+    ):
         for stale in work.parent.glob("objects-*"):
             if stale != work:
                 durable.remove(stale)
@@ -105,6 +108,8 @@ def segment_on_disk(provisional: Provisional, output: Output, min_size: int, pro
             pyramid=1,
             labels=True,
             plan=dict(output.plan),
+            cluster=cluster,
+            workers=output.workers,
             progress=lambda done, _: progress(done, total),
         )
         stored = Stored(layout, store)
@@ -113,7 +118,7 @@ def segment_on_disk(provisional: Provisional, output: Output, min_size: int, pro
 
         look = Look.of(layout, stored, provisional.segmenter)
         left = range(found.blocks, count)
-        for seen in in_order(look, left, layout, cluster=output.cluster, workers=output.workers):
+        for seen in in_order(look, left, layout, cluster=cluster, workers=output.workers):
             found.add(*seen)
             progress(count + found.blocks, total)
             if monotonic() - saved > pause:
@@ -122,9 +127,14 @@ def segment_on_disk(provisional: Provisional, output: Output, min_size: int, pro
                 saved = monotonic()
                 pause = max(_KEPT_EVERY, 20 * (saved - began))  # it grows with the objects found
         found.save(work / "found.npz")
-        names = Names.of(found, min_size)
+        names = Names.of(found, min_size).kept(work)
         durable.replace_file(output.path / COUNT, json.dumps({"objects": names.count}).encode())
         relabelled = volume.with_array(Relabelled(layout, stored, names), "zyx")
-        written = write(relabelled, progress=lambda done, _: progress(2 * count + done, total))
+        written = write(
+            relabelled,
+            cluster=cluster,
+            workers=output.workers,
+            progress=lambda done, _: progress(2 * count + done, total),
+        )
         durable.remove(work)
     return written

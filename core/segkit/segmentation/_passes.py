@@ -15,38 +15,36 @@ Array = np.ndarray[Any, Any]
 
 @compiled
 def tally(ids: Array, voxels: Array, first: Array) -> None:
-    """Count the voxels of each id of a line of ids, and note where it comes first.
+    """Count the voxels of each id of a line of ids, and note where it comes first; 0 is left out.
 
     Parameters
     ----------
     ids
-        ``(N,)``, unsigned.
+        ``(N,)``, unsigned; at least one.
     voxels, first
         By id, int64, zeros at the beginning.
     """
-    start, end = 0, ids.size
-    while start < end:
-        id = ids[start]
-        stop = start + 1
-        while stop < end and ids[stop] == id:
-            stop += 1
-        if voxels[id] == 0:
-            first[id] = start
-        voxels[id] += stop - start
-        start = stop
+    start, last = 0, ids[0]
+    for at in range(1, ids.size + 1):
+        if at == ids.size or ids[at] != last:
+            if last != 0:
+                if voxels[last] == 0:
+                    first[last] = start
+                voxels[last] += at - start
+            if at < ids.size:
+                start, last = at, ids[at]
 
 
 @compiled
 def rename(ids: Array, names: Array, out: Array) -> None:
-    """Write the name of each id but 0, ``names[id]``, into `out`, or 0 if it has none; both are ``(Z, Y, X)``."""
+    """Write the name of each id, ``names[id]``, into `out`, or 0 if it has none; ids and `out` are ``(Z, Y, X)``."""
     depth, height, width = ids.shape
     count = np.uint64(names.size)
     for z in range(depth):
         for y in range(height):
             for x in range(width):
                 id = np.uint64(ids[z, y, x])
-                if id != 0:
-                    out[z, y, x] = names[id] if id < count else np.uint64(0)
+                out[z, y, x] = names[id] if id < count else np.uint64(0)
 
 
 @compiled

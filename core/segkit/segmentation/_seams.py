@@ -14,7 +14,7 @@ from segkit.metrics.contingency import Contingency
 from segkit.segmentation._layout import Layout
 from segkit.volume import Volume
 
-__all__ = ["SHARED", "Held", "Look", "Opinions", "Stored", "Whole", "contents"]
+__all__ = ["SHARED", "Held", "Look", "Opinions", "Stored", "contents"]
 
 Array = np.ndarray[Any, Any]
 
@@ -52,18 +52,6 @@ class Held:
     def read(self, index: int, box: Box) -> Array:
         """See `Opinions`."""
         found: Array = self.cuts[index][box.relative_to(self.layout.seen(index).start).slices]
-        return found
-
-
-@dataclass(frozen=True, eq=False)
-class Whole:
-    """What blocks that see nothing but themselves say, in one array of the volume's shape."""
-
-    ids: Array
-
-    def read(self, index: int, box: Box) -> Array:
-        """See `Opinions`."""
-        found: Array = self.ids[box.slices]
         return found
 
 
@@ -155,7 +143,6 @@ def contents(layout: Layout, index: int, ids: Array) -> tuple[Array, Array, Arra
     block = layout.lattice[index]
     voxels, first = np.zeros((2, int(ids.max()) + 1), np.int64)
     tally(ids.reshape(-1), voxels, first)
-    voxels[0] = 0
     local = np.flatnonzero(voxels)
     z, y, x = (
         part.astype(np.uint64) + np.uint64(start)

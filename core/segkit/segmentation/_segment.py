@@ -27,7 +27,7 @@ from segkit.volume import Volume
 __all__ = ["object_count", "segment"]
 
 _IN_MEMORY = 2**28  # voxels
-_QUICK: Triple = (128, 128, 128)  # what fits into the processor's cache is cut faster
+_ROWS = 64, 64  # (z, y) of what is cut at once in memory: whole rows, few enough for the processor's cache
 
 
 def segment(
@@ -111,14 +111,14 @@ def segment(
     if min_size < 0:
         raise UsageError(f"`min_size` is {min_size}; it takes a number of voxels, 0 to keep all objects.")
     cell = _cell(volume, cutter)
-    threads = workers or max(1, min(4, os.cpu_count() or 1))
+    threads = 1 if cluster is not None else workers or max(1, min(4, os.cpu_count() or 1))
     if path is None:
         if volume.box.size > _IN_MEMORY:
             raise UsageError(
                 f"{volume.source} has {volume.spatial_shape} voxels (z, y, x), too many to segment in memory. Give a path "
                 "for the segmentation."
             )
-        layout = Layout.of(volume.box, cell or block_shape or _QUICK, cutter.halo)
+        layout = Layout.of(volume.box, cell or block_shape or (*_ROWS, volume.spatial_shape[2]), cutter.halo)
         return segment_in_memory(Provisional(volume, cutter, layout, threads), min_size, progress)
     block, chunk = _blocks(volume, block_shape)
     layout = Layout.of(volume.box, cell or block, cutter.halo)
