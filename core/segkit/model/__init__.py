@@ -3,6 +3,8 @@
 from segkit.model._arithmetic import Augmentation, Layout, Precision, choose_arithmetic
 from segkit.model._model import Model, choose_device
 from segkit.model._package import hash_package, locate_package
+from segkit.model._preflight import Preflight, preflight
+from segkit.model._seam_report import SeamReport, seam_report
 from segkit.model._tiling import Blend
 
 __all__ = [
@@ -11,8 +13,12 @@ __all__ = [
     "Layout",
     "Model",
     "Precision",
+    "Preflight",
+    "SeamReport",
     "choose_arithmetic",
     "choose_device",
     "hash_package",
     "locate_package",
+    "preflight",
+    "seam_report",
 ]

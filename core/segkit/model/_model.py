@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from segkit._memory import take_large_pages
 from segkit.contracts import Normalization, Task
 from segkit.errors import DataError, SegkitWarning, UsageError
 from segkit.geometry import Triple
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = ["Model", "choose_device"]
+
+take_large_pages()
 
 
 def choose_device(wanted: str = "auto") -> str:
