@@ -17,7 +17,7 @@ __all__ = ["open_scene"]
 
 logging.getLogger("bioio").addHandler(logging.NullHandler())
 
-_LARGEST_PLANE = 2**30
+_LARGEST_PLANE = 2**29
 _LEAST_LIMIT = 2**26
 _HIGHEST_RATIO = 20_000
 _OF_MANY_FILES = (".oif", ".vsi")
@@ -76,7 +76,7 @@ def open_scene(path: str, scene: str, time: int | None) -> tuple[_Planes, dict[s
         planes = _Planes(lazy)
         if np.prod(planes.chunks, dtype=float) * planes.dtype.itemsize > _LARGEST_PLANE:
             raise DataError(
-                f"{path} is read in pieces of {planes.chunks}, above 1 GiB each. Convert it to OME-Zarr with the maker's "
+                f"{path} is read in pieces of {planes.chunks}, above 512 MiB each. Convert it to OME-Zarr with the maker's "
                 "program or bioformats2raw."
             )
         sizes = image.physical_pixel_sizes

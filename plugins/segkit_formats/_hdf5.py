@@ -19,7 +19,7 @@ _MAGIC = b"\x89HDF\r\n\x1a\n"
 _SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5")
 _AXES = {2: "yx", 3: "zyx", 4: "czyx", 5: "tczyx"}
 _CHUNK_CACHE = 64 * 2**20
-_LARGEST_CHUNK = 2**30
+_LARGEST_CHUNK = 2**29
 
 
 def _parts(source: str) -> tuple[Path, str]:
@@ -71,7 +71,7 @@ def open_dataset(path: str, name: str) -> tuple[Any, dict[str, Any]]:
     stored = file[dataset]
     if stored.chunks and np.prod(stored.chunks, dtype=float) * stored.dtype.itemsize > _LARGEST_CHUNK:
         raise DataError(
-            f"{path}:{dataset} is stored in chunks of {stored.chunks}, above 1 GiB each. Write it in smaller ones."
+            f"{path}:{dataset} is stored in chunks of {stored.chunks}, above 512 MiB each. Write it in smaller ones."
         )
     size, offset, unit = _position(stored)
     facts = {"dataset": dataset, "letters": _letters(stored), "voxel_size": size, "offset": offset, "unit": unit}

@@ -19,7 +19,7 @@ from segkit.errors import SegkitError
 __all__: list[str] = []
 
 _MOST_OPEN = 32
-_MEMORY = 3 * 2**30
+_MEMORY = 2 * 2**30
 _SECONDS = 5.0  # of processor time for one request, and as much again for each GiB that it decodes
 
 
