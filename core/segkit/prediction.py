@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from segkit._choice import written_at
+from segkit.execution import Cluster
 from segkit.geometry import Box, Triple
 from segkit.model import Blend, Model, choose_arithmetic, hash_package, locate_package
+from segkit.model._portable import PortablePrediction
 from segkit.opening import open_volume
 from segkit.progress import Progress, silent
 from segkit.volume import Volume
@@ -34,6 +38,8 @@ def predict(
     dtype: Literal["float32", "float16"] = "float32",
     device: str = "auto",
     overwrite: bool = False,
+    cluster: Cluster | str | None = None,
+    workers: int | None = None,
     progress: Progress = silent,
 ) -> Volume:
     """Predict an image with a trained model.
@@ -57,6 +63,12 @@ def predict(
         Where to compute, if `model` is a path.
     overwrite
         Whether a finished prediction at `path` is replaced. One that was interrupted is continued.
+    cluster
+        Where to predict, if there is a `path`: text such as ``"local:4"``, ``"tcp://host:8786"`` or
+        ``"slurm:workers=8,cores=4,memory=16GB"``, see `segkit.execution.ClusterSpec.parse`. Its workers see model, image
+        and `path` under the same names; each loads the model once. None stays in this process.
+    workers
+        Number of processes or jobs of a cluster; without one, of threads that write.
     progress
         Called with the blocks done and the blocks in all.
 
@@ -76,10 +88,10 @@ def predict(
     IncompleteError
         If some blocks failed three times; the others are written.
     """
-    lazy, plan = plan_prediction(
-        model,
-        source,
-        None if overwrite else path,
+    build = partial(
+        plan_prediction,
+        model if isinstance(model, Model) else Path(model).absolute(),
+        open_volume(source),
         region=region,
         block_shape=block_shape,
         halo=halo,
@@ -89,12 +101,24 @@ def predict(
         dtype=dtype,
         device=device,
     )
+    lazy, plan = build(path=None if overwrite else path)
     if path is None:
         return lazy
     block = cast("Any", lazy.array).lattice.block_shape
     z, y, x = (_divisor(length) for length in block)
+    if cluster is not None and not isinstance(model, Model):
+        again = partial(build, path=Path(path).absolute())
+        lazy = replace(lazy, array=PortablePrediction(cast("Any", lazy.array), plan, again))
     return write_volume(
-        lazy, path, block_shape=block, chunk_shape=(z, y, x), plan=plan, overwrite=overwrite, progress=progress
+        lazy,
+        path,
+        block_shape=block,
+        chunk_shape=(z, y, x),
+        plan=plan,
+        overwrite=overwrite,
+        cluster=cluster,
+        workers=workers,
+        progress=progress,
     )
 
 

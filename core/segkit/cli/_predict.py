@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segkit.cli._options import progress_bar
+from segkit.cli._options import cluster_options, progress_bar
 
 if TYPE_CHECKING:
     from segkit.volume import Volume
@@ -50,6 +50,7 @@ _TRIPLE: dict[str, Any] = {"type": (int, int, int), "metavar": "Z Y X"}
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @click.option("--overwrite", is_flag=True, help="Replace a finished prediction of the same name.")
+@cluster_options
 @click.option("--dry-run", is_flag=True, help="Only say how long it will take, and how much memory and disk.")
 @click.option("--seams", is_flag=True, help="Only compare two tilings of a region, and write seams.json and seams.png.")
 def predict_command(
@@ -63,18 +64,20 @@ def predict_command(
     With --seams, TARGET is a folder for the report.
 
     \b
-    Example:
+    Examples:
       segkit predict runs/first brain.zarr prediction.zarr --region "z0:500"
+      segkit predict runs/first brain.zarr prediction.zarr --cluster slurm:workers=8,cores=4,memory=16GB,queue=gpu
     """
     from segkit.model import Model, preflight
     from segkit.prediction import plan_prediction, predict
 
+    chosen = {name: value for name, value in options.items() if name not in ("cluster", "workers")}
     if seams:
-        _report_seams(plan_prediction(model, source, region=region, **options)[0], target, whole=bool(region))
+        _report_seams(plan_prediction(model, source, region=region, **chosen)[0], target, whole=bool(region))
         return
     if dry_run or not target.exists():
         loaded = Model.load(model, device=options["device"])
-        lazy, _ = plan_prediction(loaded, source, region=region, **options)
+        lazy, _ = plan_prediction(loaded, source, region=region, **chosen)
         estimate = preflight(lazy, target)
         click.echo(str(estimate), err=not dry_run)
         estimate.check()
