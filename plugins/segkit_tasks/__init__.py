@@ -129,8 +129,9 @@ def affinities(
 ) -> Task:
     """Find which voxels belong together: neighbours, and voxels some way apart, in one object or not.
 
-    From ids of objects it makes a channel for each offset, 1 where a voxel and the one at that offset are in the same
-    object. Long offsets tell objects apart where their boundary has a gap. A pair counts as unknown where one of both
+    From ids of objects it makes a channel for each offset: in the prediction, the probability that a voxel and the one at
+    that offset are in the same object. Losses see the opposite, since pairs that belong apart are few: a Dice loss is
+    about them, and so is the `positive_weight` of bce. Long offsets tell objects apart where their boundary has a gap. A pair counts as unknown where one of both
     is not annotated or outside of the patch. Weights are chosen by the Dice coefficient of the neighbours that belong
     apart.
 

@@ -1,4 +1,8 @@
-"""The task `affinities`: whether a voxel and another one at an offset belong to the same object."""
+"""The task `affinities`: whether a voxel and another one at an offset belong to the same object.
+
+Most pairs do. What is learnt is therefore which belong *apart*, so that overlap losses and weights of the positive class
+are about the few that matter; the prediction says the opposite, as affinities do.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +38,7 @@ class Affinities(Dense):
         self.out_channels = len(self.channel_names)
 
     def target(self, patch: Patch) -> tuple[Array, Array]:
-        """Return ``(K, Z, Y, X)``, and of the same shape where both ends of a pair are known.
+        """Return ``(K, Z, Y, X)``, 1 for pairs that belong apart, and of the same shape where both ends are known.
 
         Raises
         ------
@@ -47,8 +51,7 @@ class Affinities(Dense):
         objects = labels != 0
         if self._objects:
             target[0], mask[0] = objects, patch.mask
-        complete = bool(patch.mask.all())
-        background = not objects.all()
+        complete, full = bool(patch.mask.all()), bool(objects.all())
         for channel, offset in enumerate(self._offsets, self.out_channels - len(self._offsets)):
             if any(abs(step) >= n for step, n in zip(offset, labels.shape, strict=True)):
                 raise UsageError(
@@ -56,10 +59,10 @@ class Affinities(Dense):
                     "never learnt. Set sampling.patch_shape larger, or choose other offsets ('planar' for single slices)."
                 )
             here, there = _pairs(offset, labels.shape)
-            np.equal(labels[here], labels[there], out=target[channel][here], casting="unsafe")
+            np.not_equal(labels[here], labels[there], out=target[channel][here], casting="unsafe")
             mask[channel][here] = complete or (patch.mask[here] & patch.mask[there])
-            if background:
-                target[channel] *= objects
+            if not full:
+                np.copyto(target[channel][here], 1, where=~objects[here])
         return target, mask
 
     def foreground(self, labels: Array) -> Array:
@@ -68,7 +71,10 @@ class Affinities(Dense):
 
     def activate(self, logits: Tensor) -> Tensor:
         """Return probabilities: of an object, and that both ends of each pair are in the same one."""
-        return logits.sigmoid()
+        import torch
+
+        lead = self.out_channels - len(self._offsets)
+        return torch.cat([logits[:, :lead].sigmoid(), (-logits[:, lead:]).sigmoid()], 1)
 
     def metrics(self) -> AffinityMetrics:
         """Return empty overlap scores."""
@@ -83,10 +89,7 @@ def _pairs(offset: Triple, shape: Sequence[int]) -> tuple[tuple[slice, ...], tup
 
 
 class AffinityMetrics(OverlapMetrics):
-    """How well pairs are found that belong apart, neighbours (`near`) and others (`far`), and where objects are.
-
-    Most pairs belong together, so that overlap scores of those would be high for any prediction.
-    """
+    """How well pairs are found that belong apart, neighbours (`near`) and others (`far`), and where objects are."""
 
     def __init__(self, offsets: Sequence[Triple], objects: bool, threshold: float) -> None:
         groups = [OBJECT] * objects + ["near" if is_nearest(offset) else "far" for offset in offsets]
@@ -98,10 +101,9 @@ class AffinityMetrics(OverlapMetrics):
 
     def update(self, prediction: Array, target: Array, mask: Array) -> None:
         """Add one batch; see `segkit.contracts.Metrics`."""
-        lead = self._objects
-        cut, wanted = prediction.copy(), target.copy()
-        cut[:, lead:], wanted[:, lead:] = 1 - prediction[:, lead:], 1 - target[:, lead:]
-        super().update(cut, wanted, mask)
+        apart = 1 - prediction
+        apart[:, : self._objects] = prediction[:, : self._objects]
+        super().update(apart, target, mask)
 
     def compute(self) -> dict[str, float]:
         """Return the scores of each group, and their means; those of ``near`` are there under that name always."""

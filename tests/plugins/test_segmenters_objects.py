@@ -55,6 +55,8 @@ def perfect(task, labels, size):
     target = target[:, *inner].copy()
     if task.channel_names[-1].startswith("to_centre"):
         target[1:] *= 10
+    apart = [i for i, name in enumerate(task.channel_names) if name.startswith("affinity_")]
+    target[apart] = 1 - target[apart]
     return Volume.from_array(target, axes="czyx", voxel_size=size, channel_names=task.channel_names)
 
 
