@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import random
 import time
 from pathlib import Path
 from typing import Any
@@ -316,38 +315,6 @@ def test_truncated_files_are_refused(tmp_path: Path) -> None:
                 np.testing.assert_array_equal(volume.read(), expected)
 
 
-def mutate(whole: bytes, randomly: random.Random) -> bytes:
-    changed = bytearray(whole)
-    head = min(len(changed) - 4, 700)
-    for _ in range(randomly.choice([1, 1, 2, 4, 16])):
-        at = randomly.randrange(head if randomly.random() < 0.8 else len(changed) - 4)
-        if randomly.random() < 0.3:
-            changed[at : at + 4] = randomly.choice(
-                [b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\0", b"\0\0\0\x10"]
-            )
-        else:
-            changed[at] = randomly.randrange(256)
-    return bytes(changed)
-
-
-def check_mutations(folder: Path, count: int) -> None:
-    randomly = random.Random(0)
-    files = {name: whole for name, whole in seeds(folder).items() if not name.endswith(".h5")}
-    for number in range(count):
-        name = list(files)[number % len(files)]
-        (folder / name).write_bytes(mutate(files[name], randomly))
-        outcome(folder / name)
-
-
-def test_mutated_files_are_read_or_refused(tmp_path: Path) -> None:
-    check_mutations(tmp_path, 250)
-
-
-@pytest.mark.slow
-def test_many_mutated_files_are_read_or_refused(tmp_path: Path) -> None:
-    check_mutations(tmp_path, 10_000)
-
-
 def test_claims_that_no_file_could_hold(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, ARRAY[0], compression="zlib", rowsperstrip=1)
@@ -379,3 +346,21 @@ def test_awkward_tiffs() -> None:
         volume = segkit.open_volume(path)
         assert volume.nbytes == expected.nbytes, path
         assert np.nansum(volume.read(), dtype=float) == pytest.approx(np.nansum(expected, dtype=float)), path
+
+
+def test_hdf5_in_one_piece_is_mapped_and_chunks_are_read_elsewhere(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["whole"] = ARRAY
+        file["swapped"] = ARRAY.astype(">i4")
+        file["flags"] = ARRAY > 100
+        file.create_dataset("chunks", data=ARRAY, chunks=(2, 8, 8), compression="lzf")
+        file.create_dataset("packed", data=ARRAY, chunks=(2, 8, 8), scaleoffset=0)
+        file.create_dataset("empty", ARRAY.shape, "u2")
+    for name in ("whole", "swapped", "flags"):
+        volume = segkit.open_volume(f"{tmp_path}/a.h5:{name}")
+        assert isinstance(volume.array._array.array, np.memmap)
+        expected = {"swapped": ARRAY.astype("i4"), "flags": ARRAY > 100}.get(name, ARRAY)
+        check(volume, expected)
+    for name in ("chunks", "packed"):
+        check(segkit.open_volume(f"{tmp_path}/a.h5:{name}"), ARRAY)
+    assert segkit.open_volume(f"{tmp_path}/a.h5:empty").read().max() == 0
