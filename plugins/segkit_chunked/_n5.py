@@ -64,7 +64,7 @@ class N5:
         first = find_json(root / "s0" / "attributes.json")
         if first is None or "dimensions" not in first:
             return self._only_child(root, attributes, source)
-        stated = {key: first[key] for key in ("pixelResolution", "resolution", "units", "unit") if key in first}
+        stated: dict[str, Any] = {key: first[key] for key in ("pixelResolution", "resolution", "units", "unit") if key in first}
         group = {**stated, **(attributes or {})}
         levels = [self._level(root / "s0", first, group, 0, None)]
         while len(levels) < _MOST_LEVELS:

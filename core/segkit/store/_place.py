@@ -171,6 +171,8 @@ def failure(place: Folder | str, region: str, error: Exception) -> DataError:
         )
     elif "PERMISSION_DENIED" in reason or "UNAUTHENTICATED" in reason:
         advice = "It asks for other credentials, or is not there; check the URL and what you are signed in as."
+    elif re.search(r"HTTP code 30\d", reason):
+        advice = "The server sends on to another address, which is not followed; give the address that it sends to."
     elif "://" in str(place) and re.match("ABORTED|UNAVAILABLE|DEADLINE|INTERNAL|UNKNOWN|RESOURCE", reason):
         advice = "The network or the server fails; check the URL and try again later."
     else:
