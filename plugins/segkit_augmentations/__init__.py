@@ -76,7 +76,8 @@ def deform(
         Largest angle around z, either way.
     tilt
         Largest angle out of the plane of y and x, either way. 0 moves nothing out of its section. None is the same as
-        `rotation`, or as 0 where voxels are more than 3 times as long along z, as nnU-Net has it.
+        `rotation` for a cube, less for a flat patch, which would soon lose its ends, in proportion to its depth; and as 0
+        where voxels are more than 3 times as long along z, as nnU-Net has it.
     scaling
         Largest relative change of size: 0.1 makes objects up to 1.1 times as large or as small.
     shear

@@ -42,8 +42,7 @@ class Deform:
         if flat:
             map_[1:, 1:] *= factor
         else:
-            most = radians(self.rotation if self.tilt is None else self.tilt)
-            map_ = tilted(most * (2 * tilt - 1), pi * axis) @ map_ * factor
+            map_ = tilted(radians(self._largest_tilt(patch)) * (2 * tilt - 1), pi * axis) @ map_ * factor
         voxel = float(min(size[1:]) if flat else min(size))
         spacing = np.maximum(self.spacing * voxel / size, 1.0)
         phase = rng.random(3)
@@ -59,6 +58,14 @@ class Deform:
         if len(patch.mask) == 1 or self.tilt == 0:
             return True
         return self.tilt is None and z > STRONGLY_ANISOTROPIC * min(plane)
+
+    def _largest_tilt(self, patch: Patch) -> float:
+        """Return the angle, in degrees."""
+        if self.tilt is not None:
+            return self.tilt
+        # A flat patch loses its ends to the first few degrees.
+        depth, *sides = np.array(patch.mask.shape) * patch.voxel_size
+        return self.rotation * min(1.0, float(depth / max(sides)))
 
 
 def rotation(angle: float) -> Array:
