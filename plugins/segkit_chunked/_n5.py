@@ -51,9 +51,13 @@ class N5:
         folder = Path(str(locate(source)))
         if not folder.is_dir():
             return False
-        if re.search(r"\.n5([/\\]|$)", str(folder)):
+        if re.search(r"\.n5([/\\]|$)", str(folder)) or (folder / "s0" / "attributes.json").is_file():
             return True
-        return (folder / "attributes.json").is_file() and not (folder / "zarr.json").is_file()
+        try:
+            found = find_json(folder / "attributes.json") or {}
+        except DataError:  # some other file of that name
+            return False
+        return "n5" in found or {"dimensions", "blockSize"} <= set(found)
 
     def open(self, source: str) -> Volume:
         """Open it, reading ``attributes.json`` only."""
@@ -64,7 +68,9 @@ class N5:
         first = find_json(root / "s0" / "attributes.json")
         if first is None or "dimensions" not in first:
             return self._only_child(root, attributes, source)
-        stated: dict[str, Any] = {key: first[key] for key in ("pixelResolution", "resolution", "units", "unit") if key in first}
+        stated: dict[str, Any] = {
+            key: first[key] for key in ("pixelResolution", "resolution", "units", "unit") if key in first
+        }
         group = {**stated, **(attributes or {})}
         levels = [self._level(root / "s0", first, group, 0, None)]
         while len(levels) < _MOST_LEVELS:

@@ -131,6 +131,29 @@ def test_a_sharded_chunk_that_really_holds_zeros_is_no_error(tmp_path):
     np.testing.assert_array_equal(segkit.open_volume(tmp_path).read(), array)
 
 
+@pytest.mark.parametrize("hashed", ["identity", "murmurhash3_x86_128"])
+def test_chunks_are_found_in_their_shards_one_by_one(tmp_path, hashed):
+    from segkit_chunked._chunk_files import read_chunk
+    from segkit_chunked._info import read_info
+
+    array = neuropil((20, 40, 72))  # a grid of 5 x 5 x 2 chunks (x, y, z)
+    write_precomputed(tmp_path, array, sharding={**SHARDING, "hash": hashed}, chunk=(16, 8, 10))
+    (scale,) = read_info(json.loads((tmp_path / "info").read_text()), "test").scales
+    for x, y, z in np.ndindex(5, 5, 2):
+        expected = array[z * 10 : z * 10 + 10, y * 8 : y * 8 + 8, x * 16 : x * 16 + 16].tobytes()
+        assert read_chunk(tmp_path / "4_4_33", scale, (x, y, z)) == expected
+
+
+def test_a_volume_that_travels_is_opened_where_it_is_read(folder):
+    with FaultServer(folder.parent) as server:
+        packed = pickle.dumps(segkit.open_volume(f"{server.url}/em"))
+        server.requests.clear()
+        volume = pickle.loads(packed)
+        assert (volume.shape, volume.dtype, volume.chunks) == ((40, 44, 48), np.uint8, (16, 16, 16))
+        assert not server.requests
+        assert volume[0, 0, 0] == neuropil()[0, 0, 0]
+
+
 def test_what_is_no_precomputed_volume(tmp_path, folder):
     (tmp_path / "words").mkdir()
     (tmp_path / "words" / "info").write_text("about these slices")

@@ -39,11 +39,7 @@ class StoredArray:
         self._failed = False
         self.shape: tuple[int, ...] = tuple(self._array.shape)
         self.dtype: np.dtype[Any] = self._array.dtype.numpy_dtype
-
-    @property
-    def chunks(self) -> tuple[int, ...]:
-        """Shape in which the store keeps the voxels."""
-        return tuple(int(n or 1) for n in self._array.chunk_layout.read_chunk.shape)
+        self.chunks = tuple(int(n or 1) for n in self._array.chunk_layout.read_chunk.shape)
 
     def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray[Any, Any]:
         place, timeout, opener, *arguments = self._how
@@ -63,5 +59,6 @@ class StoredArray:
             raise failure(place, region, error) from error
         return voxels
 
-    def __reduce__(self) -> tuple[type[StoredArray], tuple[Any, ...]]:
-        return StoredArray, self._how
+    def __getstate__(self) -> dict[str, Any]:
+        # It opens again where it arrives, and not before something is read there.
+        return {**self.__dict__, "_array": None, "_failed": True}
