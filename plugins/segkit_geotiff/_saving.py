@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -65,11 +65,11 @@ def save_geotiff(volume: Volume, path: Path, progress: Progress) -> None:
                 (_, top, left), (_, bottom, right) = box.start, box.stop
                 dataset.write(bands, window=((top, bottom), (left, right)))
                 progress(done, len(lattice))
-        _check_end(path, volume)
+        _check_end(path, bands)
     except rasterio.errors.RasterioError as error:
+        reason = " ".join(str(error.__cause__ or error).split())[:300]
         raise StorageError(
-            f"Writing a GeoTIFF of {volume.source} failed: {' '.join(str(error).split())[:300]}. Check the disk and its free "
-            "space, then try again."
+            f"Writing a GeoTIFF of {volume.source} failed: {reason}. Check the disk and its free space, then try again."
         ) from error
 
 
@@ -87,12 +87,17 @@ def _region(volume: Volume, itemsize: int) -> tuple[int, int]:
     return down, across
 
 
-def _check_end(path: Path, volume: Volume) -> None:
-    """Read the last tile again, which GDAL writes when it closes the file, where it reports no error."""
+def _check_end(path: Path, bands: np.ndarray[Any, Any]) -> None:
+    """Read the end of the last block again, which GDAL writes when it closes the file, where it reports no error."""
     from segkit_geotiff._geotiff import GeoTiff
 
-    written = GeoTiff().open(str(path))
-    z, y, x = written.spatial_shape
-    corner = Box((z - 1, max(0, y - 8), max(0, x - 8)), (z, y, x))
-    if not np.array_equal(written.read(corner), volume.read(corner).astype(written.dtype), equal_nan=True):
-        raise StorageError(f"{path} did not keep what was written. Check the disk, then try again.")
+    try:
+        written = GeoTiff().open(str(path))
+        _, y, x = written.spatial_shape
+        found = written.read(Box((0, max(0, y - 8), max(0, x - 8)), (1, y, x)))
+        wanted = bands[:, -8:, -8:].reshape(found.shape)
+        kept = np.array_equal(found, wanted, equal_nan=bands.dtype.kind == "f")
+    except DataError:
+        kept = False
+    if not kept:
+        raise StorageError("The disk did not keep the end of the GeoTIFF. Check its free space, then try again.")

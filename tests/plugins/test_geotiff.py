@@ -249,3 +249,27 @@ def test_satellite_scenes(tmp_path: Path) -> None:
             assert file.crs == crs
             a, b, c, d, e, f = transform
             assert tuple(file.transform)[:6] == pytest.approx((a, b, c + 500, d, e, f - 1000))
+
+
+LIMITED = """
+import resource, signal, sys, segkit
+from segkit.errors import StorageError
+from segkit.opening import export_volume
+volume = segkit.open_volume(sys.argv[1])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
+try:
+    export_volume(volume, sys.argv[2])
+except StorageError as error:
+    print("refused", error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="this system has no limit to simulate a full disk")
+def test_a_disk_that_fills_up(tmp_path: Path) -> None:
+    export_volume(segkit.open_volume(write(tmp_path / "a.tif", BANDS)), tmp_path / "b.tif")
+    for limit in (3000, (tmp_path / "b.tif").stat().st_size - 10):  # in the middle, and when GDAL closes the file
+        arguments = [str(tmp_path / "a.tif"), str(tmp_path / "c.tif"), str(limit)]
+        done = subprocess.run([sys.executable, "-c", LIMITED, *arguments], capture_output=True, text=True)
+        assert done.stdout.startswith("refused"), done.stderr
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tif", "b.tif"]

@@ -120,7 +120,9 @@ def _fingerprint(source: str) -> dict[str, Any]:
         return {"source": source}
     path = Path(source)
     if not path.exists():
-        path = Path(source.rpartition(":")[0])
+        path = Path(source.rpartition("#")[0] or source)
+    if not path.exists():
+        path = Path(str(path).rpartition(":")[0])
     stat = path.stat() if path.exists() and path.name else None
     return {"source": str(Path(source).absolute())} | (
         {"bytes": stat.st_size, "changed": stat.st_mtime} if stat else {}
