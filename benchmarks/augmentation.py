@@ -121,8 +121,7 @@ def segkit_augmentations(task: Task) -> Work:
     raw, labels = (array.reshape(task["shape"]) for array in patch(task))
     mask = np.ones(labels.shape, bool)
     source = Patch(raw[None], labels, mask, (1.0, 1.0, 1.0), "benchmark")
-    chains = CHAINS
-    chain = [segkit.augmentations[name](**options) for name, options in chains[task["what"]]]
+    chain = [segkit.augmentations[name](**options) for name, options in CHAINS[task["what"]]]
     numbers = itertools.count()
 
     def augment() -> None:
@@ -134,7 +133,10 @@ def segkit_augmentations(task: Task) -> Work:
     return repeated(augment)
 
 
+AFFINE = {"rotation": 15.0, "tilt": 15.0, "scaling": 0.15, "shear": 0.0, "probability": 1.0}
 CHAINS: dict[str, list[tuple[str, dict]]] = {
+    "elastic and affine": [("deform", AFFINE)],
+    "affine": [("deform", {**AFFINE, "displacement": 0.0})],
     "flips": [("flips", {})],
     "intensity": [("intensity", {})],
 }

@@ -217,8 +217,8 @@ def segkit_bare(task: Task) -> Work:
     import segkit
 
     array = segkit_model(task)(segkit.open_volume(image(task))).array
-    print("segkit's tiles:", len(array.lattice), "of", array.tile_shape, flush=True)
-    return bare(task, list(array.tile_shape), len(array.lattice))
+    print("segkit's tiles:", len(array.lattice), "of", array.tiling.tile_shape, flush=True)
+    return bare(task, list(array.tiling.tile_shape), len(array.lattice))
 
 
 MEMORY = ["MONAI, gaussian", "MONAI, constant", "nnU-Net", "torch-em, halo", "segkit"]
