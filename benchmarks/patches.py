@@ -199,7 +199,9 @@ def segkit_batches(task: Task, **options: object) -> Work:
     target = segkit.tasks["semantic"]()
     index = LabelIndex.build(samples, target.foreground)
     scaling = Normalization((128.0,), (40.0,))
-    sampler = Sampler(samples, target, index, scaling, patch_shape=tuple(task["shape"]), **options)
+    sampler = Sampler(
+        samples, target, index, scaling, patch_shape=tuple(task["shape"]), patches=task["batch"], **options
+    )
     addresses = ([(step, sample) for sample in range(task["batch"])] for step in itertools.count())
     batches = load_batches(addresses, sampler.training_example, workers=2)
 
@@ -211,7 +213,9 @@ def segkit_batches(task: Task, **options: object) -> Work:
 
 @contest.contestant("segkit")
 def segkit_default(task: Task) -> Work:
-    return segkit_batches(task)
+    from segkit.recipe import Sampling
+
+    return segkit_batches(task, reuse=Sampling().reuse)
 
 
 @contest.contestant("segkit, no reuse")

@@ -171,7 +171,7 @@ def test_sparse_annotation_is_cheap_and_exact(task, sparse, reuse):
     counts = np.zeros(shape)
     life = sampler.reuse.times * sampler.reuse.spread
     for step in range(1500):
-        which, box = sampler.position(step * life, 0)
+        _, box = sampler.position(step * life, 0)
         counts[box.start] += 1
     assert not counts[mask == 0].any()
     coarse = counts.reshape(3, 8, 6, 8, 6, 8).sum((1, 3, 5))

@@ -216,7 +216,7 @@ def test_patches_of_a_batch_have_neighbourhoods_of_their_own(task, rng):
         assert len(set(keys)) == 5
         for key in keys:
             served.setdefault(key, []).append(step)
-    whole = [steps for steps in served.values() if 60 < steps[0] and steps[-1] < 340]
+    whole = [steps for steps in served.values() if steps[0] > 60 and steps[-1] < 340]
     assert whole
     assert {len(steps) for steps in whole} == {6}
 

@@ -132,7 +132,7 @@ class Sampler:
     def training_patch(self, step: int, sample: int) -> Patch:
         """Return training patch `sample` of `step` in the numbers of the file, neither normalised nor augmented."""
         patch = orient(self._drawn(step, sample)[2], self.patch_shape)
-        return replace(patch, **{name: np.array(getattr(patch, name)) for name in ("raw", "labels", "mask")})
+        return replace(patch, raw=np.array(patch.raw), labels=np.array(patch.labels), mask=np.array(patch.mask))
 
     def training_example(self, step: int, sample: int) -> Example:
         """Return training patch `sample` of `step`, augmented."""
