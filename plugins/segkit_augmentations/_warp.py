@@ -54,21 +54,19 @@ def _collapse(grid: Any, cell: int, weights: Any, out: Any) -> None:
 @compiled
 def _place(start: Any, slope: Any, row: Any, weights: Any, bounds: Any, out: Any) -> None:
     """Find where a row of voxels is sampled, along one axis."""
+    first, second, third, fourth = weights[0], weights[1], weights[2], weights[3]
     for cell in range(len(bounds) - 1):
         a, b, c, d = row[cell], row[cell + 1], row[cell + 2], row[cell + 3]
-        for x in range(bounds[cell], bounds[cell + 1]):
-            bent = weights[0, x] * a + weights[1, x] * b + weights[2, x] * c + weights[3, x] * d
-            out[x] = start + slope * np.float32(x) + bent
+        for i in range(bounds[cell], bounds[cell + 1]):
+            x = np.uint32(i)
+            out[x] = start + slope * np.float32(x) + (first[x] * a + second[x] * b + third[x] * c + fourth[x] * d)
 
 
 @compiled
-def _fold(places: Any, length: int, beyond: int, stride: Any, base: Any, nearest: Any, inside: Any) -> None:
-    """Reflect places back into the patch, and turn them into the voxel before each and the fraction beyond it.
-
-    That voxel has at least `beyond` others behind it.
-    """
+def _fold(places: Any, length: int, stride: Any, base: Any, nearest: Any, inside: Any) -> None:
+    """Reflect places back into the patch, and turn them into the voxel before each and the fraction beyond it."""
     half, zero, last = np.float32(0.5), np.float32(0), np.float32(length - 1)
-    top, end = np.int32(max(length - 1 - beyond, 0)), np.float32(length - 0.5)
+    top, end = np.int32(max(length - 2, 0)), np.float32(length - 0.5)
     for x in range(len(places)):
         p = places[x]
         inside[x] &= np.uint8((p >= -half) & (p < end))
@@ -172,7 +170,7 @@ def warp(
     row = np.empty((3, grid.shape[3]), np.float32)
     plane = np.empty((3, grid.shape[2] * grid.shape[3]), np.float32)
     columns, rows = grid.reshape(3, grid.shape[1], plane.shape[1]), plane.reshape(3, grid.shape[2], grid.shape[3])
-    base, places = np.empty(width, np.int32), np.empty((3, width), np.float32)
+    base, places = np.empty(width, np.int32), np.zeros((3, width), np.float32)
     strides = (np.int32(height * width), np.int32(width), np.int32(1))
     steps = (
         np.uint32(strides[0] if depth > 1 else 0),
@@ -185,11 +183,14 @@ def warp(
             _collapse(rows, cells[1][y], weights[1][:, y], row)
             span = slice((z * height + y) * width, (z * height + y + 1) * width)
             nearest, inside = nearest_out[span], known_out[span]
-            base[:], nearest[:], inside[:] = 0, 0, 1
-            for k in range(3):
+            # Sections that are kept apart need no search along z.
+            section = strides[0] * np.int32(z if flat else 0)
+            for x in range(width):
+                base[x], nearest[x], inside[x] = section, section, 1
+            for k in range(1 if flat else 0, 3):
                 start = matrix[k, 0] * np.float32(z) + matrix[k, 1] * np.float32(y) + matrix[k, 3]
                 _place(start, matrix[k, 2], row[k], weights[2], bounds, places[k])
-                _fold(places[k], shape[k], 0 if flat and k == 0 else 1, strides[k], base, nearest, inside)
+                _fold(places[k], shape[k], strides[k], base, nearest, inside)
             for c in range(len(raw)):
                 _linear(raw[c], base, places, steps, flat, raw_out[c, span])
             if len(sure_out):
