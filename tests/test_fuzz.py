@@ -93,6 +93,17 @@ def write_files(folder: Path) -> list[Path]:
             for z, plane in enumerate(ARRAY):
                 stack.write(plane[..., None], plane={"C": 0, "Z": z, "T": 0})
             stack.write_metadata("a", channel_names={0: "DAPI"}, scale_x=1e-7, scale_y=1e-7, scale_z=5e-7)
+    if find_spec("mrcfile"):
+        import mrcfile
+
+        with mrcfile.new(folder / "a.mrc") as map_file:
+            map_file.set_data(ARRAY.astype(np.int16))
+            map_file.voxel_size = 8.0
+    if find_spec("nibabel"):
+        import nibabel
+
+        for name, kind in {"a.nii": nibabel.Nifti1Image, "a.nii.gz": nibabel.Nifti2Image}.items():
+            nibabel.save(kind(ARRAY.T, np.eye(4)), folder / name)
     return sorted(folder.iterdir())
 
 

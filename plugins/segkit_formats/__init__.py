@@ -1,4 +1,4 @@
-"""Built-in formats: OME-Zarr, TIFF, folders of slices, HDF5, NumPy and single pictures.
+"""Built-in formats: OME-Zarr, TIFF, folders of slices, HDF5, NumPy, MRC, NIfTI and single pictures.
 
 Each opens metadata only, and refuses a file whose header claims what the file cannot hold before any library is asked
 to decode it.
@@ -16,6 +16,8 @@ from segkit.parameters import Unit
 if TYPE_CHECKING:
     from segkit.hookspecs import Factories
     from segkit_formats._hdf5 import Hdf5
+    from segkit_formats._mrc import Mrc
+    from segkit_formats._nifti import Nifti
     from segkit_formats._numpy import Numpy
     from segkit_formats._ome_zarr import OmeZarr
     from segkit_formats._pictures import Picture, Slices
@@ -79,6 +81,20 @@ def numpy() -> Numpy:
     return Numpy()
 
 
+def mrc() -> Mrc:
+    """MRC maps and stacks of electron microscopy, mapped into memory; needs the package mrcfile."""
+    from segkit_formats._mrc import Mrc
+
+    return Mrc()
+
+
+def nifti() -> Nifti:
+    """NIfTI images of medicine, ``.nii`` and ``.nii.gz``; needs the package nibabel."""
+    from segkit_formats._nifti import Nifti
+
+    return Nifti()
+
+
 def image() -> Picture:
     """A single PNG or JPEG picture."""
     from segkit_formats._pictures import Picture
@@ -89,4 +105,13 @@ def image() -> Picture:
 @segkit.hookimpl
 def segkit_formats() -> Factories:
     """Offer the built-in formats."""
-    return {"ome_zarr": ome_zarr, "tiff": tiff, "slices": slices, "hdf5": hdf5, "numpy": numpy, "image": image}
+    return {
+        "ome_zarr": ome_zarr,
+        "tiff": tiff,
+        "slices": slices,
+        "hdf5": hdf5,
+        "numpy": numpy,
+        "image": image,
+        "mrc": mrc,
+        "nifti": nifti,
+    }
