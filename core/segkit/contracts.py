@@ -206,6 +206,9 @@ class Segmenter(Protocol):
     connectivity
         Optional, for ``"touching"``: which neighbours of a voxel it touches, 6 (across faces, the default), 18 (edges
         too) or 26 (corners too).
+    cell_voxels
+        Optional, where the result depends on what is cut at once: about how many voxels that is, without the halo. None
+        takes about 192^3; fewer for a segmenter that needs hundreds of bytes for each.
     for_channels
         Optional method: given the names of the prediction's channels, where they are known, it returns the segmenter to
         use, set up for them, or raises a `DataError` that says which task makes what it reads.

@@ -29,6 +29,7 @@ class Agglomeration:
     halo: Triple
     stitching: Literal["touching", "overlap"] = "overlap"
     affinities: Affinities | None = None
+    cell_voxels: int = 128**3  # it needs about 200 bytes for each, and for those of the halo
 
     def for_channels(self, names: Sequence[str]) -> Agglomeration:
         """Return this segmenter for the offsets that the names of channels tell."""

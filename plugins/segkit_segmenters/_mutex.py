@@ -27,6 +27,7 @@ class MutexWatershed:
     halo: Triple
     stitching: Literal["touching", "overlap"] = "overlap"
     affinities: Affinities | None = None
+    cell_voxels: int = 96**3  # it needs about 370 bytes for each, and for those of the halo
 
     def for_channels(self, names: Sequence[str]) -> MutexWatershed:
         """Return this segmenter for the offsets that the names of channels tell."""

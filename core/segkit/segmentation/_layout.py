@@ -23,15 +23,15 @@ _CHUNK, _FLAT_CHUNK = 64, 512
 _CELL_VOXELS = 192**3
 
 
-def cell_shape(shape: Triple, voxel_size: Sequence[float]) -> Triple:
+def cell_shape(shape: Triple, voxel_size: Sequence[float], voxels: int | None = None) -> Triple:
     """Return what is cut at once where the result depends on it: a matter of the volume alone, never of its storage.
 
-    About 192^3 voxels, as near to a physical cube as the volume allows, and as equal along each axis as can be.
+    About 192^3 voxels, or so many as are given, as near to a physical cube as the volume allows, and as equal along each axis as can be.
     """
     lengths: dict[int, int] = {}  # by axis, where the volume ends before a cell would
     while len(lengths) < 3:
         free = [axis for axis in range(3) if axis not in lengths]
-        room = _CELL_VOXELS / math.prod(lengths.values()) * math.prod(voxel_size[axis] for axis in free)
+        room = (voxels or _CELL_VOXELS) / math.prod(lengths.values()) * math.prod(voxel_size[axis] for axis in free)
         side = room ** (1 / len(free))
         short = {axis: shape[axis] for axis in free if shape[axis] * voxel_size[axis] <= side}
         if not short:

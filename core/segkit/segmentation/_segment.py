@@ -151,7 +151,7 @@ def _cell(volume: Volume, segmenter: Segmenter) -> Triple | None:
         return own
     if segmenter.stitching == "touching" and not any(segmenter.halo):
         return None
-    return cell_shape(volume.spatial_shape, volume.voxel_size)
+    return cell_shape(volume.spatial_shape, volume.voxel_size, getattr(segmenter, "cell_voxels", None))
 
 
 def _blocks(volume: Volume, block_shape: Triple | None) -> tuple[Triple, Triple]:
