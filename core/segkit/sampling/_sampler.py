@@ -105,12 +105,13 @@ class Sampler:
         seed: int = 0,
         non_finite: Literal["refuse", "mask"] = "refuse",
     ) -> None:
-        self.samples, self.task, self.index, self.normalization = tuple(samples), task, index, normalization
+        self.samples, self.task, self.normalization = tuple(samples), task, normalization
         self.patch_shape, self.augmentations, self.seed = patch_shape, tuple(augmentations), seed
         self._non_finite, self._shapes = non_finite, shapes_of(patch_shape, planes)
         self._placing = Placing(
             self.samples, task, index, foreground=foreground, balance=balance, class_weights=class_weights
         )
+        self.index = replace(index, pairs=None)  # sorted by now, and large where objects are many
         self.reuse = plan_reuse(self.samples, self._shapes, reuse, patches, processes, memory)
         self.neighbourhoods: Neighbourhoods | None = None
         self._buffers = Buffers(_FREE_ARRAYS)
