@@ -1,19 +1,24 @@
 """The encoding ``compresso`` of label volumes, which tensorstore does not know, through the package of that name.
 
 Source: Matejek et al., "Compresso: efficient compression of segmentation data for connectomics", MICCAI 2017, as
-https://github.com/seung-lab/compresso writes it.
+https://github.com/seung-lab/compresso writes it. Damaged data crash that package or keep it busy for ever (seen in 3.3.3),
+so it decodes in a process of its own.
 """
 
 from __future__ import annotations
 
+import base64
 import gzip
 import importlib
 import io
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from segkit.errors import DataError
+from segkit.opening import Isolated
 from segkit.store import Folder, context
 from segkit_chunked._chunk_files import read_chunk
 from segkit_chunked._info import Info
@@ -56,7 +61,11 @@ def open_compresso(root: Folder, info: Info, index: int, strict: bool) -> Any:
             voxels[...] = 0
             return
         shape = tuple(min(c, n - p * c) for c, n, p in zip(scale.chunk, scale.size, position, strict=True))
-        chunk = _decode(encoded, shape, dtype)
+        text, whole = base64.b64encode(encoded).decode(), tuple(map(slice, shape))
+        try:
+            chunk = Isolated(_open_chunk, f"the chunk {tuple(position)}", text, list(shape), dtype.name)[whole]
+        except DataError as error:
+            raise ValueError(str(error).rstrip(".")) from error
         inside = tuple(
             slice(a - p * c, a - p * c + n) for a, p, c, n in zip(start, position, scale.chunk, domain.shape[::-1])
         )
@@ -69,28 +78,31 @@ def open_compresso(root: Folder, info: Info, index: int, strict: bool) -> Any:
     return tensorstore.virtual_chunked(fetch, dtype=dtype, domain=domain, chunk_layout=layout, context=own)
 
 
-def _decode(encoded: bytes, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """Return the voxels ``(x, y, z)`` of a chunk.
+def _open_chunk(name: str, text: str, shape: list[int], dtype: str) -> tuple[_Chunk, dict[str, Any]]:
+    del name  # for messages
+    return _Chunk(base64.b64decode(text), tuple(shape), np.dtype(dtype)), {}
 
-    Raises
-    ------
-    ValueError
-        If the bytes are not those of a chunk of this shape.
-    """
-    import compresso
 
-    size = int(np.prod(shape)) * 8 + 2**16
-    if encoded[:2] == b"\x1f\x8b":
-        with gzip.GzipFile(fileobj=io.BytesIO(encoded)) as file:
-            encoded = file.read(2 * size)
-    try:
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """The voxels ``(x, y, z)`` of a chunk, decoded when they are read and not kept."""
+
+    encoded: bytes
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray[Any, Any]:
+        import compresso
+
+        encoded, most = self.encoded, math.prod(self.shape) * 16 + 2**16
+        if encoded[:2] == b"\x1f\x8b":
+            with gzip.GzipFile(fileobj=io.BytesIO(encoded)) as file:
+                encoded = file.read(most)
         header = compresso.header(encoded)
         found = tuple(int(header[name]) for name in ("sx", "sy", "sz"))
-        if header["magic"] != b"cpso" or found != shape:
-            raise ValueError(f"it says that it holds {found} voxels (x, y, z), where {shape} were due")
+        if header["magic"] != b"cpso" or found != self.shape:
+            raise ValueError(f"it says that it holds {found} voxels (x, y, z), where {self.shape} were due")
         voxels: np.ndarray[Any, Any] = compresso.decompress(encoded)
-    except Exception as error:  # the decoder meets damage in many ways
-        raise ValueError(f"the chunk is no compresso data: {error}") from error
-    if voxels.dtype.itemsize > dtype.itemsize:
-        raise ValueError(f"the chunk holds voxels of {voxels.dtype}, where {dtype} were due")
-    return voxels.reshape(shape, order="F").astype(dtype, copy=False)
+        if voxels.dtype.itemsize > self.dtype.itemsize:
+            raise ValueError(f"it holds voxels of {voxels.dtype}, where {self.dtype} were due")
+        return voxels.reshape(self.shape, order="F")[key]

@@ -210,7 +210,8 @@ def test_compresso_reads_the_same_from_a_folder_and_a_server(compressed):
 def test_damaged_and_missing_chunks_of_compresso(compressed):
     file = min((compressed / "8_8_8").iterdir())
     whole = file.read_bytes()
-    for content in (b"", whole[:20], b"<html>" * 20, whole[:8] + bytes([99]) + whole[9:], b"\x1f\x8b" + whole[2:]):
+    crashing = whole[:36] + b"\xff" * (len(whole) - 36)
+    for content in (b"", whole[:20], b"<html>" * 20, whole[:8] + b"c" + whole[9:], b"\x1f\x8b" + whole[2:], crashing):
         file.write_bytes(content)
         with pytest.raises(DataError, match="seg/8_8_8 at z0:40, y0:44, x0:48 failed"):
             segkit.open_volume(compressed).read()
