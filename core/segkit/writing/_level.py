@@ -6,6 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -109,11 +110,13 @@ class Level:
         """
         for pause in _PAUSES:
             time.sleep(pause)
-            try:
-                if json.loads((self.root / PLAN).read_bytes())["hash"] == self.plan:
-                    return
-            except (OSError, ValueError):
-                continue
+            with suppress(OSError):
+                found = (self.root / PLAN).read_bytes()
+                break
+        else:
+            found = b"{}"
+        if json.loads(found).get("hash") == self.plan:
+            return
         raise StorageError(
             f"{self.root} is not the output that this block belongs to, as {socket.gethostname()} sees it. Write to a folder "
             "that all workers share under the same path, and with one command at a time."
