@@ -219,3 +219,30 @@ def test_strong_edges_hold_parts_together():
     found, expected = linked(edges, labels != 0), parts(labels)
     pairs = {(int(a), int(b)) for a, b in zip(found.ravel(), expected.ravel())}
     assert len(pairs) == expected.max() + 1 == len({a for a, _ in pairs})
+
+
+@pytest.mark.parametrize(
+    ("task", "name"), [(AFFINITIES, "mutex_watershed"), (AFFINITIES, "agglomeration"), (CENTRES, "centres")]
+)
+def test_blocks_change_nothing(neurites, tmp_path, task, name):
+    """What is cut at once is a matter of the volume; stored or not, in whatever blocks, the objects are the same."""
+    neurites = parts(cc3d.dust(parts(neurites[:30, :, 8:]), threshold=60))
+    prediction = perfect(task, neurites, (10.0, 10.0, 10.0))
+
+    class Small:
+        """The segmenter, for a volume that does not fit."""
+
+        cell_voxels, halo, stitching = 26**3, (8, 8, 8), "overlap"
+
+        def __init__(self):
+            self.inner = SEGMENTERS[name]().for_channels(prediction.channel_names)
+
+        def __call__(self, voxels, voxel_size):
+            return self.inner(voxels, voxel_size)
+
+    found = segment(prediction, Small()).read()
+    assert len(np.unique(found)) > 1
+    stored = segment(prediction, Small(), tmp_path / "found.zarr", block_shape=(16, 32, 48))
+    np.testing.assert_array_equal(stored.read(), found)
+    if task is AFFINITIES:  # an object's centre may lie beyond what a small cell sees
+        assert voi(found, neurites) < 0.02
