@@ -181,7 +181,7 @@ def test_converting_there_and_back(tmp_path: Path, capsys: pytest.CaptureFixture
 
     assert convert(path, tmp_path / "b.zarr", "--region", "y10:30") == 0
     assert convert(tmp_path / "b.zarr", tmp_path / "c.tif", "--region", "x-20:") == 0
-    assert "georeference" in capsys.readouterr().out
+    assert "WGS 84 / UTM zone 16N" in capsys.readouterr().out
     assert corner_of(tmp_path / "c.tif") == pytest.approx((10, 0, CORNER[0] + 320, 0, -20, CORNER[1] - 200))
     with rasterio.open(tmp_path / "c.tif") as file:
         np.testing.assert_array_equal(file.read(), BANDS[:, 10:30, 32:])

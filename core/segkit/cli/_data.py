@@ -226,17 +226,22 @@ def _model_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _volume_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
-    unit, count = found["unit"], len(found["levels"])
-    known = unit == "nm"
+    count = len(found["levels"])
+    known = found["unit"] == "nm"
     rows = [
         ("shape", f"{_times(found['shape'])}  ({', '.join(found['axes'])})"),
         ("voxels", f"{found['dtype']}, {_bytes(found['bytes'])} uncompressed"),
-        ("voxel size", f"{_times(found['voxel_size'])} nm" if known else f"unknown ({_times(found['voxel_size'])})"),
+        ("voxel size", _lengths(found["voxel_size"]) if known else f"unknown ({_times(found['voxel_size'])})"),
     ]
     if known:
-        rows.append(("extent", f"{_times([round(e / 1000, 3) for e in found['extent']])} µm"))
+        unit, length = ("m", 1e9) if min(found["extent"]) > 1e9 else ("µm", 1e3)
+        rows.append(("extent", f"{_times([round(e / length, 3) for e in found['extent']])} {unit}"))
         if any(found["offset"]):
             rows.append(("offset", f"{', '.join(f'{o:g}' for o in found['offset'])} nm"))
+    place = found["metadata"].get("georeference")
+    if isinstance(place, dict):
+        _, _, named = str(place.get("crs", "")).partition('"')  # WKT begins with the kind and the name of the system
+        rows.append(("map", named.partition('"')[0] or "no coordinate reference system"))
     if found["channel_names"]:
         rows.append(("channels", ", ".join(found["channel_names"])))
     rows.append(("chunks", _times(found["chunks"]) if found["chunks"] else "none: any part is read directly"))
@@ -245,8 +250,13 @@ def _volume_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(
             ("complete", "yes" if found["metadata"]["complete"] else "no: run the command that writes it again")
         )
-    others = [key for key in found["metadata"] if key != "complete"]
+    others = [key for key in found["metadata"] if key not in ("complete", "georeference")]
     return rows + ([("metadata", ", ".join(others))] if others else [])
+
+
+def _lengths(nanometres: list[float]) -> str:
+    metres = min(nanometres) >= 1e9
+    return f"{_times([n / 1e9 for n in nanometres])} m" if metres else f"{_times(nanometres)} nm"
 
 
 def _times(numbers: list[float]) -> str:
