@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import threading
+from dataclasses import replace
 from itertools import product
 from math import prod
 from types import SimpleNamespace
@@ -19,7 +20,8 @@ from torch import nn
 import segkit
 from segkit import Box, Model, Volume
 from segkit.contracts import Normalization
-from segkit.errors import DataError, UsageError
+from segkit.errors import DataError, StorageError, UsageError
+from segkit.model import preflight, seam_report
 from segkit.model._tiling import Tiling, choose_tiling
 from segkit.recipe import Selection
 
@@ -362,3 +364,34 @@ def test_arithmetic_changes_no_more_than_it_says(pooling, image):
     np.testing.assert_allclose(pooling(image, layout="channels_last").read(), full, atol=2e-6)
     half = pooling(image, precision="bfloat16").read()
     assert 0 < np.abs(half - full).max() < 0.02
+
+
+def test_two_tilings_agree_where_the_halo_holds_what_the_network_sees(pooling, image):
+    enough = seam_report(pooling(image, block_shape=(8, 10, 8), halo=(4, 4, 4)), image.box)
+    assert enough.faces.max < 1e-5
+    assert enough.elsewhere.max < 1e-5
+    cut = seam_report(pooling(image, block_shape=(8, 10, 8), halo=(0, 0, 0)), image.box)
+    assert cut.faces.mean > 10 * cut.elsewhere.mean
+    assert cut.faces.voxels + cut.elsewhere.voxels == image.box.size
+    assert cut.as_dict()["region"] == "z0:24, y0:30, x0:26"
+    assert seam_report(pooling(image, block_shape=(8, 10, 8))).region == Box((4, 5, 5), (20, 25, 21))
+
+
+def test_seams_need_a_lazy_prediction_of_several_blocks(pooling, image):
+    with pytest.raises(UsageError, match="no lazy prediction"):
+        seam_report(image)
+    with pytest.raises(UsageError, match="there are no seams"):
+        seam_report(pooling(image))
+
+
+def test_what_a_prediction_will_take_is_known_before(pooling, image, tmp_path):
+    estimate = preflight(pooling(image, block_shape=(8, 10, 8)), tmp_path / "not" / "there.zarr")
+    assert estimate.tiles == 36
+    assert estimate.seconds > 0
+    assert 0 < estimate.disk < 2 * image.box.size * 4
+    assert "36 tiles of" in str(estimate)
+    estimate.check()
+    with pytest.raises(StorageError, match=r"--region.*--dtype float16"):
+        replace(estimate, disk=10**15).check()
+    with pytest.raises(UsageError, match="--block"):
+        replace(estimate, memory=10**15, memory_free=10**9).check()

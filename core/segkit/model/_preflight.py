@@ -120,6 +120,9 @@ def preflight(prediction: Volume, path: str | Path | None = None) -> Preflight:
     tile = torch.from_numpy(array.normalization(raw))[None].to(forward.device)
     crops = [tuple(slice(0, n) for n in shape)]
     cuda = forward.device.type == "cuda"
+    small = [min(n, 4 * s) for n, s in zip(shape, tiling.stride, strict=True)]
+    # What libraries set up on their first call does not grow with the tile.
+    forward(tile[..., : small[0], : small[1], : small[2]], [tuple(slice(0, n) for n in small)])
     with _Peak(enabled=not cuda) as peak:
         forward(tile, crops)
     if cuda:
