@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from time import monotonic
 
 import numpy as np
@@ -10,7 +11,7 @@ from fixtures.chunked_stores import SHARDING, cells, neuropil, write_n5, write_p
 from fixtures.fault_server import KINDS, FaultServer
 
 import segkit
-from segkit.errors import DataError
+from segkit.errors import DataError, SegkitError
 from segkit.geometry import Box
 
 BOX = Box.of_shape((16, 16, 16))  # one chunk of each store
@@ -97,6 +98,26 @@ def test_every_fault_in_every_store(stores, store, kind):
     assert found == "same" if kind in PASSING else found in ("error", "other") if kind in UNSEEN else found == "error"
     if kind == "flipped bit" and store == "zarr":
         assert found == "error"  # crc32c
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("store", ["raw", "n5", "zarr"])
+def test_every_fault_while_a_store_is_opened(stores, store, kind):
+    prefix = {"raw": "precomputed://", "n5": "n5://", "zarr": "zarr://"}[store]
+    with FaultServer(stores) as server:
+        server.strikes = lambda key: True
+        server.fault = kind
+        began = monotonic()
+        if kind in PASSING:
+            assert segkit.open_volume(f"{prefix}{server.url}/{store}#timeout=4").shape == (40, 44, 48)
+        elif kind == "flipped bit":  # within JSON, which has no checksum
+            with suppress(SegkitError):
+                segkit.open_volume(f"{prefix}{server.url}/{store}#timeout=1.5")
+        else:
+            with pytest.raises(SegkitError, match=r"127\.0\.0\.1"):
+                segkit.open_volume(f"{prefix}{server.url}/{store}#timeout=1.5")
+        assert monotonic() - began < 20
 
 
 def test_a_fault_leaves_nothing_behind(stores):

@@ -166,8 +166,8 @@ def failure(place: Folder | str, region: str, error: Exception) -> DataError:
         advice = "Check the network and the server, and try again; '#timeout=300' after the URL allows it 300 seconds."
     elif "NOT_FOUND" in reason and region:
         advice = (
-            "The data are incomplete there, or such chunks were left out because they hold only the fill value: if "
-            "so, open it with '#missing=fill' after its name."
+            "Either the data are incomplete (see whether other places and scales are there), or such chunks were left out "
+            "because they hold only the fill value: then open it with '#missing=fill' after its name."
         )
     elif "PERMISSION_DENIED" in reason or "UNAUTHENTICATED" in reason:
         advice = "It asks for other credentials, or is not there; check the URL and what you are signed in as."
