@@ -20,10 +20,8 @@ __all__ = ["Contingency", "Overlaps"]
 Array = np.ndarray[Any, Any]
 Rows = tuple[Array, Array, Array]
 
-_SLAB = 1 << 18  # voxels that are compared at once: what the comparisons leave behind stays in the processor's cache
-_SLOT_BITS = 17
-_HASH_SEGMENT = np.uint64(0x9E3779B97F4A7C15)  # odd numbers with scattered bits, so that neighbouring ids part
-_HASH_LABEL = np.uint64(0xC2B2AE3D27D4EB4F)
+_SLAB = 1 << 18  # voxels that are converted and compared at once: few enough to stay in the processor's cache
+_SLOTS = 1 << 12  # pairs a block may hold at first, twice over
 _SETTLE = 1 << 16  # rows below which joining the tables of blocks is not worth while yet
 
 
@@ -66,8 +64,19 @@ class Overlaps:
 
 
 def _sizes(ids: Array, counts: Array) -> Array:
-    _, index = np.unique(ids, return_inverse=True)
-    return np.asarray(np.bincount(index, weights=counts).astype(np.int64)[index])  # sums below 2^53 are exact
+    """Return for each row the sum of the counts of all rows with its id."""
+    if not len(ids):
+        return counts
+    order = None if (ids[1:] >= ids[:-1]).all() else np.argsort(ids)
+    grouped = ids if order is None else ids[order]
+    starts = np.concatenate([[0], np.flatnonzero(grouped[1:] != grouped[:-1]) + 1])
+    sums = np.add.reduceat(counts if order is None else counts[order], starts)
+    each = np.repeat(sums, np.diff(starts, append=len(ids)))
+    if order is None:
+        return each
+    sizes = np.empty_like(each)
+    sizes[order] = each
+    return sizes
 
 
 class Contingency:
@@ -99,16 +108,24 @@ class Contingency:
                 f"A segmentation of shape {segmentation.shape} cannot be compared with labels of shape {labels.shape}"
                 f"{'' if mask is None else f' under a mask of shape {mask.shape}'}. Pass the same region of each."
             )
-        if mask is None:
-            flat, other = segmentation.ravel(), labels.ravel()
-        else:
-            flat, other = segmentation[mask], labels[mask]
-        slabs = []
-        for at in range(0, flat.size, _SLAB):
-            segments, labelled, lengths = _runs(flat[at : at + _SLAB], other[at : at + _SLAB])
-            slabs.append(_folded(_unsigned(segments, "segmentation"), _unsigned(labelled, "labels"), lengths))
-        if slabs:
-            self._add(_grouped(*(np.concatenate(column) for column in zip(*slabs, strict=True))))
+        from segkit.metrics._counting import count_pairs
+
+        everywhere = mask is None or bool(mask.all())
+        known = None if mask is None or everywhere else mask.ravel()
+        flat, other = segmentation.ravel(), labels.ravel()
+        table, used = np.zeros((_SLOTS, 3), np.uint64), 0
+        for start in range(0, flat.size, _SLAB):
+            part = slice(start, start + _SLAB)
+            chosen = slice(None) if known is None else known[part]
+            segments, labelled = _unsigned(flat[part][chosen], "segmentation"), _unsigned(other[part][chosen], "labels")
+            at = 0
+            while at < segments.size:
+                at, used = count_pairs(segments, labelled, table, at, used)
+                if at < segments.size:
+                    table = _doubled(table)
+        if used:
+            segments, labelled, counts = table[table[:, 2] != 0].T
+            self._add((segments, labelled, counts.astype(np.int64)))
 
     def merge(self, other: Contingency) -> None:
         """Add all that another table has collected, such as one of other blocks."""
@@ -133,44 +150,27 @@ class Contingency:
         return self._settled
 
 
-def _runs(segments: Array, labels: Array) -> Rows:
-    """Return the pair of ids of each run of equal pairs, and its length."""
-    changes = segments[1:] != segments[:-1]
-    changes |= labels[1:] != labels[:-1]
-    starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
-    return segments[starts], labels[starts], np.diff(starts, append=len(segments))
-
-
 def _unsigned(ids: Array, what: str) -> Array:
     if ids.dtype.kind not in "bui":
         raise DataError(
             f"Ids are whole numbers, and the {what} came as {ids.dtype}. Threshold or segment it first, or convert it to an "
             "integer type."
         )
-    if ids.dtype.kind == "i" and ids.min() < 0:
+    if ids.dtype.kind == "i" and ids.size and ids.min() < 0:
         raise DataError(
             f"Ids are 0 (background) or above, and there is {int(ids.min())} in the {what}. If it marks voxels that are not "
             "annotated, give it as 'unlabelled'."
         )
-    return ids.astype(np.uint64)
+    return np.ascontiguousarray(ids, np.uint64)
 
 
-def _folded(segments: Array, labels: Array, counts: Array) -> Rows:
-    """Add up the counts of most equal pairs, much faster than sorting does.
+def _doubled(table: Array) -> Array:
+    """Return the same pairs in a table of twice the size."""
+    from segkit.metrics._counting import move_pairs
 
-    Each pair is given a slot by a hash, and each slot to one of the pairs that fell into it; whatever fell into the slot
-    of another pair stays as it is, for `_grouped` to find.
-    """
-    slots = ((segments * _HASH_SEGMENT ^ labels * _HASH_LABEL) >> np.uint64(64 - _SLOT_BITS)).astype(np.intp)
-    rows = np.arange(len(slots))
-    owners = np.empty(1 << _SLOT_BITS, np.intp)
-    owners[slots] = rows
-    first = owners[slots]
-    same = (segments[first] == segments) & (labels[first] == labels)
-    sums = np.bincount(first, weights=counts * same).astype(np.int64)  # far below 2^53, so exact
-    kept = np.flatnonzero(first == rows)
-    chosen = np.concatenate([kept, np.flatnonzero(~same)])
-    return segments[chosen], labels[chosen], np.concatenate([sums[kept], counts[~same]])
+    larger = np.zeros((2 * len(table), 3), np.uint64)
+    move_pairs(table, larger)
+    return larger
 
 
 def _grouped(segments: Array, labels: Array, counts: Array) -> Rows:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from segkit.segmentation._compiled import compiled
+from segkit.metrics._compiled import compiled
 
 __all__ = ["meet", "rename", "tally"]
 
