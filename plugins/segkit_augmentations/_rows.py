@@ -14,17 +14,19 @@ __all__ = ["copy_rows"]
 @compiled
 def _copy(source: Any, start: int, steps: Any, out: Any) -> None:
     step_z, step_y, step_x = steps
-    for z in range(out.shape[0]):
-        for y in range(out.shape[1]):
+    depth, height, width = out.shape
+    source = source.reshape(source.size)
+    for z in range(depth):
+        for y in range(height):
             row, first = out[z, y], start + z * step_z + y * step_y
             if step_x == 1:
-                line = source[first : first + len(row)]
-                for x in range(len(row)):
+                line = source[first : first + width]
+                for x in range(width):
                     row[x] = line[x]
             else:
-                line = source[first + 1 - len(row) : first + 1]
-                for x in range(len(row)):
-                    row[x] = line[np.uint64(len(row) - 1 - x)]
+                line = source[first + 1 - width : first + 1]
+                for x in range(width):
+                    row[x] = line[np.uint64(width - 1 - x)]
 
 
 @compiled
@@ -38,13 +40,13 @@ def copy_rows(
     Parameters
     ----------
     raw, labels, mask
-        Unsigned integers, ``(C, N)``, ``(K, N)`` and ``(N,)``.
+        Unsigned integers, ``(C, Z, Y, X)``, ``(K, Z, Y, X)`` and ``(Z, Y, X)``.
     start
         Element that comes first.
     steps
         How many elements further the next one lies, along each axis of the results; the last is 1 or -1.
     raw_out, labels_out, mask_out
-        ``(C, Z, Y, X)``, ``(K, Z, Y, X)`` and ``(Z, Y, X)``, of the same types.
+        Of the same types and dimensions, turned.
     """
     for c in range(len(raw)):
         _copy(raw[c], start, steps, raw_out[c])

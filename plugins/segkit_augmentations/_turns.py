@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from itertools import permutations, product
 
@@ -15,6 +14,9 @@ __all__ = ["Flips", "Turns"]
 
 Turn = tuple[tuple[int, int, int], tuple[int, int, int]]
 """Which axis (z, y, x) comes to lie along each axis, and whether it is read forwards (1) or backwards (-1)."""
+
+AS_IT_IS: Turn = ((0, 1, 2), (1, 1, 1))
+BITS = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 
 
 @cache
@@ -42,36 +44,49 @@ def turns_of(kinds: tuple[object, object, object], upright: bool) -> tuple[Turn,
 def _turned(patch: Patch, turn: Turn) -> Patch:
     """Turn everything in a patch alike."""
     order, signs = turn
-    shape = patch.mask.shape
-    arrays = (patch.raw, patch.labels, patch.mask)
-    if all(axis == source and (sign == 1 or n == 1) for axis, (source, sign, n) in enumerate(zip(order, signs, shape))):
+    arrays = patch.raw, patch.labels, patch.mask
+    if turn == AS_IT_IS:
         raw, labels, mask = (np.ascontiguousarray(array) for array in arrays)
     elif order[2] == 2:
-        raw, labels, mask = _rows_kept(arrays, turn)
+        raw, labels, mask = _rows_kept(*arrays, turn)
     else:
         z, y, x = (slice(None, None, sign) for sign in signs)
         views = (
             array.transpose(*range(array.ndim - 3), *(array.ndim - 3 + axis for axis in order)) for array in arrays
         )
         raw, labels, mask = (np.ascontiguousarray(view[..., z, y, x]) for view in views)
-    return replace(patch, raw=raw, labels=labels, mask=mask)
+    return Patch(raw, labels, mask, patch.voxel_size, patch.origin)
 
 
-def _rows_kept(arrays: Sequence[Array], turn: Turn) -> list[Array]:
+def _rows_kept(raw: Array, labels: Array, mask: Array, turn: Turn) -> tuple[Array, Array, Array]:
     """Turn image, labels and mask where x remains x, forwards or backwards."""
     from segkit_augmentations._rows import copy_rows
 
-    order, signs = turn
-    _, height, width = shape = arrays[0].shape[1:]
-    strides = (height * width, width, 1)
-    steps = tuple(strides[axis] * sign for axis, sign in zip(order, signs))
-    start = sum((shape[axis] - 1) * strides[axis] for axis, sign in zip(order, signs) if sign < 0)
-    # Seen as bits, there are four types to compile for; a contiguous array that may be written to is always one type.
-    bits = [np.require(array, None, ["C", "W"]).view(f"u{array.dtype.itemsize}") for array in arrays]
-    out = [np.empty((*array.shape[:-3], *(shape[axis] for axis in order)), array.dtype) for array in bits]
-    new = out[0], out[1].reshape(-1, *out[1].shape[-3:]), out[2]
-    copy_rows(bits[0].reshape(len(bits[0]), -1), bits[1].reshape(len(new[1]), -1), bits[2].ravel(), start, steps, *new)
-    return [array.view(old.dtype) for array, old in zip(out, arrays)]
+    (first, second, _), (sign_z, sign_y, sign_x) = turn
+    shape, strides = mask.shape, (mask.shape[1] * mask.shape[2], mask.shape[2])
+    steps = sign_z * strides[first], sign_y * strides[second], sign_x
+    new = shape[first], shape[second], shape[2]
+    start = -sum(min(step, 0) * (n - 1) for step, n in zip(steps, new))
+    images, ids, known = _bits(raw), _bits(labels), _bits(mask)
+    several = ids.reshape(-1, *shape)
+    results = (
+        np.empty((len(raw), *new), images.dtype),
+        np.empty((len(several), *new), ids.dtype),
+        np.empty(new, np.uint8),
+    )
+    copy_rows(images, several, known, start, steps, *results)
+    labels_shape = (*labels.shape[:-3], *new)
+    return results[0].view(raw.dtype), results[1].view(labels.dtype).reshape(labels_shape), results[2].view(np.bool_)
+
+
+def _bits(array: Array) -> Array:
+    """Return an array as the compiled loop takes it.
+
+    As bits, there are four types to compile for; and an array that is contiguous and may be written to is always one type.
+    """
+    if not (array.flags.c_contiguous and array.flags.writeable):
+        array = array.copy("C")
+    return array.view(BITS[array.itemsize])
 
 
 @dataclass(frozen=True)
@@ -82,7 +97,9 @@ class Flips:
 
     def __call__(self, patch: Patch, rng: np.random.Generator) -> Patch:
         """Return a patch of which each axis was mirrored or not."""
-        z, y, x = (-1 if flip and may else 1 for flip, may in zip(rng.random(3) < 0.5, self.axes))
+        # An axis of a single voxel is left alone, so that such a patch need not be copied.
+        extent, chances = patch.mask.shape, rng.random(3).tolist()
+        z, y, x = (-1 if may and n > 1 and chance < 0.5 else 1 for may, n, chance in zip(self.axes, extent, chances))
         return _turned(patch, ((0, 1, 2), (z, y, x)))
 
 

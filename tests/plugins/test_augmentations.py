@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
@@ -125,6 +125,7 @@ def test_turns_form_a_group_without_mirror_images():
     assert {(a @ b + 0.0).tobytes() for a in matrices for b in matrices} == known
 
 
+@settings(deadline=None)  # the first call compiles
 @given(seed=st.integers(0, 2**32 - 1), strength=st.floats(0, 1))
 def test_brightness_only_shifts(seed, strength):
     patch = make()
@@ -134,6 +135,7 @@ def test_brightness_only_shifts(seed, strength):
     assert abs(difference.mean()) <= strength + 1e-3
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_contrast_keeps_the_mean_and_gamma_the_range(seed):
     raw = np.random.default_rng(seed).normal(0, 1, (1, 4, 6, 6)).astype(np.float32)
@@ -145,7 +147,7 @@ def test_contrast_keeps_the_mean_and_gamma_the_range(seed):
     bent = augmentations.intensity(brightness=0.0, contrast=0.0, gamma=1.0, noise=0.0)
     result = bent(patch, np.random.default_rng(seed)).raw
     assert (result.min(), result.max()) == pytest.approx((raw.min(), raw.max()), abs=1e-5)
-    assert np.array_equal(np.argsort(result, None, "stable")[[0, -1]], np.argsort(raw, None, "stable")[[0, -1]])
+    assert (np.diff(result.ravel()[np.argsort(raw, None)]) >= -1e-6).all()
 
 
 def test_noise_is_as_strong_as_asked_and_differs_between_voxels():

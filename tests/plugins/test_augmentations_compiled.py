@@ -1,8 +1,12 @@
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import numba
+import pytest
 
 SOURCE = """
 from segkit_augmentations._compiled import compiled
@@ -17,6 +21,13 @@ def quadruple(x):
 """
 
 
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """Where numba keeps machine code in this test."""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
 def loaded(path):
     spec = importlib.util.spec_from_file_location("a_loop", path)
     module = importlib.util.module_from_spec(spec)
@@ -28,16 +39,16 @@ def cached(folder, ending):
     return sorted(folder.rglob(f"*.{ending}"))
 
 
-def test_machine_code_is_kept_and_damage_is_no_harm(tmp_path):
+def test_machine_code_is_kept_and_damage_is_no_harm(tmp_path, cache):
     path = tmp_path / "a_loop.py"
     path.write_text(SOURCE)
     assert loaded(path).quadruple(3) == 12
-    assert cached(tmp_path, "nbi")
+    assert cached(cache, "nbi")
     again = loaded(path)
     assert again.quadruple(3) == 12
     assert sum(again.quadruple.stats.cache_hits.values()) == 1
     for ending in ("nbc", "nbi"):
-        for file in cached(tmp_path, ending):
+        for file in cached(cache, ending):
             file.write_bytes(file.read_bytes()[:9])
         assert loaded(path).quadruple(3) == 12
         mended = loaded(path)
@@ -45,13 +56,12 @@ def test_machine_code_is_kept_and_damage_is_no_harm(tmp_path):
         assert sum(mended.quadruple.stats.cache_hits.values()) == 1
 
 
-def test_a_disk_that_takes_nothing_is_no_harm(tmp_path):
+def test_a_disk_that_takes_nothing_is_no_harm(tmp_path, cache):
     path = tmp_path / "a_loop.py"
     path.write_text(SOURCE)
     module = loaded(path)
-    for file in tmp_path.rglob("__pycache__"):
-        file.rmdir()
-        file.write_text("a file where the folder should be")
+    shutil.rmtree(cache)
+    cache.write_text("a file where the folder should be")
     assert module.quadruple(3) == 12
 
 
