@@ -128,10 +128,21 @@ def _split(source: str) -> tuple[str, dict[str, str]]:
     return found[1], {key: text for key, _, text in (pair.partition("=") for pair in found[2].split("&"))}
 
 
-def _opened(component: Component, source: str, options: dict[str, str], whole: str) -> Volume:
+def _read(component: Component, options: dict[str, str]) -> dict[str, Any]:
+    """Return the values of the options that a format knows, and the texts of the others, which it is going to refuse."""
     known = {parameter.name: parameter for parameter in component.parameters}
-    chosen = {key: parse_text(known[key], text) if key in known else text for key, text in options.items()}
-    opened: Volume = component(**chosen).open(source)
+    return {key: parse_text(known[key], text) if key in known else text for key, text in options.items()}
+
+
+def _accepts(component: Component, source: str, options: dict[str, str]) -> bool:
+    names = {parameter.name for parameter in component.parameters}
+    patience = _read(component, {key: text for key, text in options.items() if key in names & {"timeout"}})
+    accepted: bool = component(**patience).accepts(source)
+    return accepted
+
+
+def _opened(component: Component, source: str, options: dict[str, str], whole: str) -> Volume:
+    opened: Volume = component(**_read(component, options)).open(source)
     return replace(opened, source=whole) if options else opened
 
 
@@ -144,7 +155,7 @@ def _open_source(source: str, format: str | None) -> Volume:
     for component in formats.values():
         accepted = False
         try:
-            accepted = component().accepts(source)
+            accepted = _accepts(component, source, options)
             if accepted:
                 return _opened(component, source, options, whole)
         except Exception as error:  # a format of a plugin that breaks must not hide the others
