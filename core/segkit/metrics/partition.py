@@ -12,7 +12,6 @@ form over pairs of distinct voxels; Rand index, Rand, J. Am. Stat. Assoc. 66 (19
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -45,17 +44,15 @@ def variation_of_information(overlaps: Overlaps) -> tuple[float, float]:
     return math.fsum(split), math.fsum(merge)
 
 
-def _pairs(sizes: np.ndarray[Any, Any]) -> float:
-    """Return twice the number of pairs of distinct voxels inside parts of these sizes."""
-    numbers = sizes.astype(np.float64)
-    return math.fsum(numbers * (numbers - 1))
-
-
 def _pair_counts(overlaps: Overlaps) -> tuple[float, float, float]:
-    """Return `_pairs` of the overlaps, of the segments and of the labels."""
-    segments = overlaps.segment_sizes[np.unique(overlaps.segments, return_index=True)[1]]
-    labels = overlaps.label_sizes[np.unique(overlaps.labels, return_index=True)[1]]
-    return _pairs(overlaps.counts), _pairs(segments), _pairs(labels)
+    """Return twice the number of pairs of distinct voxels in the same overlap, segment and label.
+
+    A part of n voxels holds n (n - 1) such pairs: each of its voxels, in whatever row it is counted, has n - 1 partners.
+    """
+    counts = overlaps.counts.astype(np.float64)
+    sizes = (overlaps.counts, overlaps.segment_sizes, overlaps.label_sizes)
+    both, segments, labels = (math.fsum(counts * (size - 1.0)) for size in sizes)
+    return both, segments, labels
 
 
 def _ratio(numerator: float, denominator: float) -> float:
