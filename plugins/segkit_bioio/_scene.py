@@ -47,7 +47,27 @@ class _Planes:
         return voxels
 
 
-def open_scene(path: str, scene: str, time: int | None) -> tuple[_Planes, dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class _Colours:
+    """A CZI of coloured pixels, whose planes bioio-czi reads right one by one, but not through dask (3.0.1)."""
+
+    image: Any
+    axes: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    time: int
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        return tuple(n if axis in "YXS" else 1 for axis, n in zip(self.axes, self.shape, strict=True))
+
+    def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray[Any, Any]:
+        wanted = dict(zip(self.axes, key, strict=True))
+        voxels: np.ndarray[Any, Any] = np.asarray(self.image.get_image_data(self.axes, T=self.time, **wanted))
+        return voxels
+
+
+def open_scene(path: str, scene: str, time: int | None) -> tuple[_Planes | _Colours, dict[str, Any]]:
     """Return a scene at one time point, and what the file says of it.
 
     Raises
@@ -61,19 +81,23 @@ def open_scene(path: str, scene: str, time: int | None) -> tuple[_Planes, dict[s
         image.set_scene(_number(path, scene, scenes))
         axes = image.dims.order
         _check_claim(path, image.shape, np.dtype(image.dtype))
-        lazy = image.dask_data
+        shape, dtype = dict(zip(axes, image.shape, strict=True)), np.dtype(image.dtype)
         if "T" in axes:
-            count = lazy.shape[axes.index("T")]
+            count = shape.pop("T")
             if time is None and count > 1:
                 raise DataError(
                     f"{path} has {count} time points; a volume has none. Choose one, from 0, such as {path}#time=0."
                 )
             if not 0 <= (time or 0) < count:
                 raise DataError(f"{path} has {count} time points; there is no number {time} (from 0).")
-            lazy, axes = lazy[(slice(None),) * axes.index("T") + (time or 0,)], axes.replace("T", "")
-        if lazy.dtype.kind not in "biuf":
-            raise DataError(f"{path} holds pixels of type {lazy.dtype}, which are no numbers to segment.")
-        planes = _Planes(lazy)
+        if dtype.kind not in "biuf":
+            raise DataError(f"{path} holds pixels of type {dtype}, which are no numbers to segment.")
+        letters = "".join(shape)
+        planes: _Planes | _Colours
+        if "S" in shape and Path(path).suffix.lower() == ".czi":
+            planes = _Colours(image, letters, tuple(int(n) for n in shape.values()), dtype, time or 0)
+        else:
+            planes = _Planes(image.get_image_dask_data(letters, T=time or 0))
         if np.prod(planes.chunks, dtype=float) * planes.dtype.itemsize > _LARGEST_PLANE:
             raise DataError(
                 f"{path} is read in pieces of {planes.chunks}, above 512 MiB each. Convert it to OME-Zarr with the maker's "
@@ -81,7 +105,7 @@ def open_scene(path: str, scene: str, time: int | None) -> tuple[_Planes, dict[s
             )
         sizes = image.physical_pixel_sizes
         facts = {
-            "axes": axes,
+            "axes": letters,
             "chunks": planes.chunks,
             "scene": str(image.current_scene),
             "scenes": scenes,

@@ -54,6 +54,22 @@ def test_channels_depth_and_voxel_size(stack: Path) -> None:
     check_format(segkit_bioio.bioio, source=stack)
 
 
+def test_colours_and_tiles(tmp_path: Path) -> None:
+    colours = rng.integers(0, 255, (20, 24, 3)).astype(np.uint8)
+    with czi.create_czi(str(tmp_path / "colours.czi")) as file:
+        file.write(colours, plane={"C": 0, "Z": 0, "T": 0})
+    volume = segkit.open_volume(tmp_path / "colours.czi")
+    np.testing.assert_array_equal(volume.read()[:, 0], colours.transpose(2, 0, 1))
+    box = Box((0, 3, 4), (1, 9, 20))
+    np.testing.assert_array_equal(volume.read(box)[:, 0], colours.transpose(2, 0, 1)[:, 3:9, 4:20])
+    with czi.create_czi(str(tmp_path / "tiles.czi")) as file:
+        for y in (0, 12):
+            for x in (0, 16):
+                tile = STACK[0, 0, y : y + 12, x : x + 16, None].copy()
+                file.write(tile, plane={"C": 0, "Z": 0, "T": 0}, location=(x, y))
+    np.testing.assert_array_equal(segkit.open_volume(tmp_path / "tiles.czi").read().squeeze(), STACK[0, 0])
+
+
 def test_threads_read_at_once(stack: Path) -> None:
     volume, found = segkit.open_volume(stack), {}
 
