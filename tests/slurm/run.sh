@@ -83,17 +83,33 @@ segkit() { "$python" -m segkit "$@"; }
 options=(--block 16 32 32 --halo 4 8 8)
 segkit predict "$work/in/model" "$work/in/image.zarr" "$work/one/prediction.zarr" "${options[@]}"
 cluster="slurm:workers=2,cores=1,memory=1GB,queue=main,walltime=00:20:00,interface=lo,logs=$work/jobs"
-segkit predict "$work/in/model" "$work/in/image.zarr" "$work/slurm/prediction.zarr" "${options[@]}" --cluster "$cluster" &
-job=$!
-for attempt in $(seq 120); do
-    squeue -h 2>/dev/null | grep -q ' R ' && { echo "jobs:"; squeue; break; }
-    kill -0 "$job" 2>/dev/null || break
-    sleep 0.5
-done
-wait "$job"
-
 hashes() { (cd "$1" && find . -type f -not -path './.segkit/*' -print0 | sort -z | xargs -0 sha256sum); }
-diff <(hashes "$work/one/prediction.zarr") <(hashes "$work/slurm/prediction.zarr")
-echo "$(hashes "$work/one/prediction.zarr" | wc -l) files of the prediction by Slurm jobs equal those of one process, by hash."
-squeue -h | grep -q . && { sleep 3; squeue; }
+
+# Once as it comes, once with a job that is cancelled on the way: another one takes its place.
+for way in whole cancelled; do
+    target=$work/$way/prediction.zarr
+    segkit predict "$work/in/model" "$work/in/image.zarr" "$target" "${options[@]}" --cluster "$cluster" &
+    command=$!
+    while kill -0 "$command" 2>/dev/null && [ ! -s "$target/.segkit/journal.jsonl" ]; do sleep 0.1; done
+    echo "jobs while it runs:"
+    squeue
+    if [ "$way" = cancelled ]; then
+        first=$(squeue -h -o %A | sort -n | head -n 1)
+        scancel "$first"
+        echo "job $first is cancelled at $(wc -l <"$target/.segkit/journal.jsonl") blocks"
+    fi
+    wait "$command"
+    diff <(hashes "$work/one/prediction.zarr") <(hashes "$target")
+    echo "$(hashes "$target" | wc -l) files of the prediction by Slurm jobs ($way) equal those of one process, by hash."
+done
+for attempt in $(seq 20); do
+    squeue -h | grep -q . || break
+    sleep 1
+done
+if squeue -h | grep -q .; then
+    echo "Jobs are left behind:" >&2
+    squeue >&2
+    exit 1
+fi
+echo "no job is left."
 rm -rf "$work"

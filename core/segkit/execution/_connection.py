@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -139,8 +140,8 @@ def _connect(spec: ClusterSpec, stack: ExitStack, patience: float) -> Any:
             n_workers=spec.options["workers"],
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
-            silence_logs=50,
+            silence_logs=logging.CRITICAL,  # deaths of workers are told in our words
+            dashboard_address=":0",
         )
     else:
         started = job_queue(spec)
@@ -186,6 +187,7 @@ def job_queue(spec: ClusterSpec) -> Any:
         job_script_prologue=[*settings, *given.get("prologue", ())],
         # A worker does one block at a time, with all the cores it has for that.
         worker_extra_args=["--nthreads", "1"],
+        silence_logs=logging.CRITICAL,
         scheduler_options={"dashboard": False, "dashboard_address": ":0"},
         **options,
     )

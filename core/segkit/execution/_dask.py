@@ -24,7 +24,7 @@ _PATIENCE = 300.0  # seconds without any worker
 
 
 class DaskPool(Pool):
-    """The workers of a cluster, each with one batch at a time.
+    """The workers of a cluster, each with one batch at a time and one that waits.
 
     Parameters
     ----------
@@ -64,8 +64,8 @@ class DaskPool(Pool):
 
     @property
     def slots(self) -> int:
-        """One for each thread of a worker: what waited at a worker would be blamed for its death."""
-        return max(1, sum(self._present().values()))
+        """Two for each thread of a worker, so that none waits for us; what waits at one that dies is tried again."""
+        return max(1, 2 * sum(self._present().values()))
 
     def _present(self) -> dict[str, int]:
         """Return the workers there are, with their threads, as of a moment ago."""
