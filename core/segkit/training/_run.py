@@ -3,6 +3,7 @@
     run.json  recipe.toml      what was asked; versions and the machine it started on
     journal.jsonl              every event, each line with its own checksum
     history.csv  curves.png    the same for people
+    counts/                    how many labels are where, so that going on need not count them again
     checkpoints/<step>/        state to go on from; the newest two, and the best
     model/                     the best weights, as a package
 
