@@ -146,7 +146,7 @@ def contents(layout: Layout, index: int, ids: Array) -> tuple[Array, Array, Arra
     local = np.flatnonzero(voxels)
     z, y, x = (
         part.astype(np.uint64) + np.uint64(start)
-        for part, start in zip(np.unravel_index(first[local], block.shape), block.start, strict=True)
+        for part, start in zip(np.unravel_index(first[local], ids.shape), block.start, strict=True)
     )
     _, height, width = (np.uint64(n) for n in layout.lattice.extent.shape)
     return _keys(index, local), voxels[local].astype(np.uint64), (z * height + y) * width + x
