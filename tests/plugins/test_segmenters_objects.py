@@ -77,6 +77,7 @@ IN_PLANE = {"in_plane_only": True}
     [
         (AFFINITIES, "mutex_watershed", {}, 0.001),
         (("affinities", {}), "mutex_watershed", {}, 0.001),
+        (AFFINITIES, "mutex_watershed", {"strides": (1, 1, 1)}, 0.001),
         (AFFINITIES, "mutex_watershed", {"strides": (2, 2, 2)}, 0.01),
         (AFFINITIES, "agglomeration", {}, 0.001),
         (CENTRES, "centres", {}, 0.001),
