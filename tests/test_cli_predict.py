@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import segkit
 from segkit import Model, Volume
 from segkit.cli import main
 from segkit.contracts import Normalization
+from segkit.errors import UsageError
 from segkit.recipe import Selection
 
 
@@ -67,3 +69,9 @@ def test_it_reports_seams(model: Model, image: Volume, tmp_path: Path, capsys) -
     assert capsys.readouterr().out.startswith("at faces")
     assert json.loads((folder / "seams.json").read_text())["faces"]["mean"] > 0
     assert (folder / "seams.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["affinities", "centre_offsets"])
+def test_outputs_that_belong_to_directions_are_not_averaged(model: Model, image: Volume, name: str) -> None:
+    with pytest.raises(UsageError, match="belong to directions"):
+        replace(model, task=segkit.tasks[name]())(image, augmentation="flips")

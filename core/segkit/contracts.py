@@ -161,6 +161,9 @@ class Task(Protocol):
         A name for each of them.
     best
         The metric that decides which weights are the best, and whether more or less of it is better.
+    directional
+        Optional: true where outputs belong to directions, such as affinities, so that they cannot be averaged over mirror
+        images.
     """
 
     out_channels: int
@@ -185,7 +188,7 @@ class Task(Protocol):
         """Call the network on a batch and return the scalar to minimise."""
 
     def activate(self, logits: Tensor) -> Tensor:
-        """Turn logits ``(N, K, Z, Y, X)`` into the prediction, of the same shape."""
+        """Turn logits ``(N, K, Z, Y, X)`` into the prediction, of the same shape, voxel by voxel."""
 
     def metrics(self) -> Metrics:
         """Return empty scores."""

@@ -6,20 +6,26 @@ import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from segkit._choice import written_at
 from segkit.execution import Cluster
 from segkit.geometry import Box, Triple
-from segkit.model import Blend, Model, choose_arithmetic, hash_package, locate_package
+from segkit.model import (
+    Augmentation,
+    Blend,
+    Layout,
+    Model,
+    Precision,
+    choose_arithmetic,
+    hash_package,
+    locate_package,
+)
 from segkit.model._portable import PortablePrediction
 from segkit.opening import open_volume
 from segkit.progress import Progress, silent
 from segkit.volume import Volume
 from segkit.writing import write_volume
-
-if TYPE_CHECKING:
-    from segkit.model import Augmentation, Layout, Precision
 
 __all__ = ["plan_prediction", "predict"]
 
@@ -178,7 +184,7 @@ def _begun_with(path: str | Path | None) -> tuple[Precision, Layout] | None:
         precision, layout = plan["made_from"]["arithmetic"]
     except (OSError, ValueError, LookupError, TypeError):
         return None  # no output, or one that writing refuses in words of its own
-    return precision, layout
+    return (precision, layout) if precision in get_args(Precision) and layout in get_args(Layout) else None
 
 
 def _divisor(length: int) -> int:

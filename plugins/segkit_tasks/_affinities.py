@@ -30,6 +30,7 @@ class Affinities(Dense):
     """A channel for each offset, after one for objects where it is wanted."""
 
     best: tuple[str, Literal["max", "min"]] = ("dice_near", "max")
+    directional = True
 
     def __init__(self, offsets: Sequence[Triple], objects: bool, threshold: float) -> None:
         self._offsets, self._objects, self._threshold = tuple(offsets), objects, threshold

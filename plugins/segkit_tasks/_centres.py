@@ -25,6 +25,7 @@ class CentreOffsets:
     """A channel of probability, and one for each axis of the way to the centre."""
 
     best: tuple[str, Literal["max", "min"]] = ("centre_error", "min")
+    directional = True
 
     def __init__(self, scale: float, in_plane_only: bool, offset_weight: float, threshold: float) -> None:
         self._scale, self._weight, self._threshold = scale, offset_weight, threshold
