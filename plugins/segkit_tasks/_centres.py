@@ -81,9 +81,9 @@ def _parts(labels: Array, by_slice: bool) -> Array:
     if not by_slice:
         return np.asarray(cc3d.connected_components(np.ascontiguousarray(labels), connectivity=26).astype(np.uint32))
     ids, count = np.zeros(labels.shape, np.uint32), 0
-    for plane, out in zip(labels, ids, strict=True):
+    for z, plane in enumerate(labels):
         parts, found = cc3d.connected_components(np.ascontiguousarray(plane), connectivity=8, return_N=True)
-        out[...] = np.where(parts, parts + np.uint32(count), 0)
+        ids[z] = np.where(parts, parts + np.uint32(count), 0)
         count += found
     return ids
 
