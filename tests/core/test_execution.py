@@ -160,7 +160,7 @@ class Unloadable:
 
 
 def test_a_task_that_a_worker_cannot_load(local: Cluster) -> None:
-    with pytest.raises(UsageError, match="worker tcp.*cannot load the work: FileNotFoundError: no /data/here"):
+    with pytest.raises(UsageError, match="worker t(cp|ls)://.*cannot load the work: FileNotFoundError: no /data/here"):
         list(run(Unloadable(), range(3), cluster=local))
 
 
@@ -168,6 +168,15 @@ def test_a_large_task_travels_once(local: Cluster) -> None:
     large = os.urandom(2**20)
     found = dict(run(lambda index: len(large) + index, range(30), cluster=local))
     assert found == {n: 2**20 + n for n in range(30)}
+
+
+def test_nobody_else_gives_it_work(local: Cluster) -> None:
+    pytest.importorskip("cryptography")
+    distributed = pytest.importorskip("distributed")
+    address = local.client.scheduler.address
+    assert address.startswith("tls://127.0.0.1:")
+    with pytest.raises(OSError, match="Timed out|CERTIFICATE|certificate"):
+        distributed.Client(address, security=distributed.Security.temporary(), timeout=1)
 
 
 def test_workers_with_another_segkit_are_refused(local: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:

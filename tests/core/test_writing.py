@@ -203,6 +203,43 @@ def test_a_poison_block_is_named_and_the_others_are_finished(tmp_path: Path) -> 
     assert healed.reads == [(0, 0, 16)]
 
 
+class Together(Counted):
+    """Computes pairs of blocks; one that fails takes down its pair."""
+
+    def read_blocks(self, boxes: Any) -> Any:
+        todo = list(boxes)
+        for place in range(0, len(todo), 2):
+            yield from [self[box.slices] for box in todo[place : place + 2]]
+
+
+def test_blocks_that_are_computed_together_do_not_fail_together(tmp_path: Path) -> None:
+    source = Together(failures={(0, 16, 0): 99, (16, 0, 0): 2})
+    with pytest.raises(IncompleteError, match=r"1 of 8 blocks.*block 2 \(z0:16, y16:24, x0:16\)"):
+        write_volume(volume_of(source), tmp_path / "a.zarr", **SMALL)
+    assert source.reads.count((0, 16, 0)) == 3
+    source.failures.clear()
+    made = write_volume(volume_of(source), tmp_path / "a.zarr", **SMALL)
+    np.testing.assert_array_equal(made.read(), ARRAY)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_threads_that_compute_and_write_change_nothing(tmp_path: Path, workers: int) -> None:
+    source = Counted(failures={(0, 0, 16): 2})
+    write_volume(volume_of(source), tmp_path / "many" / "a.zarr", **SMALL, workers=workers)
+    write_volume(volume_of(), tmp_path / "one" / "a.zarr", **SMALL)
+    assert content(tmp_path / "many" / "a.zarr") == content(tmp_path / "one" / "a.zarr")
+    with pytest.raises(UsageError, match="workers"):
+        write_volume(volume_of(), tmp_path / "b.zarr", **SMALL, workers=0)
+
+
+def test_threads_leave_the_mask_of_new_files_alone(tmp_path: Path) -> None:
+    write_volume(volume_of(), tmp_path / "a.zarr", block_shape=(4, 4, 4), chunk_shape=(4, 4, 4), pyramid=2, workers=4)
+    modes = {file.stat().st_mode & 0o777 for file in (tmp_path / "a.zarr" / "0" / "c").rglob("*") if file.is_file()}
+    mask = os.umask(0)
+    os.umask(mask)
+    assert modes == {0o666 & ~mask}
+
+
 def test_a_source_of_the_wrong_shape_is_a_failure(tmp_path: Path) -> None:
     class Wrong(Counted):
         def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray:

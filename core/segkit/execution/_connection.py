@@ -6,8 +6,11 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
+from segkit import durable
 from segkit.errors import UsageError
 from segkit.execution._dask import DaskPool
 from segkit.execution._ledger import Pool
@@ -142,6 +145,7 @@ def _connect(spec: ClusterSpec, stack: ExitStack, patience: float) -> Any:
             processes=True,
             silence_logs=logging.CRITICAL,  # deaths of workers are told in our words
             dashboard_address=":0",
+            **_secured(),
         )
     else:
         started = job_queue(spec)
@@ -150,6 +154,18 @@ def _connect(spec: ClusterSpec, stack: ExitStack, patience: float) -> Any:
         jobs = spec.options["workers"]
         started.adapt(minimum=jobs, maximum=jobs)  # a job that ends early is handed in again
     return stack.enter_context(distributed.Client(started, set_as_default=False))
+
+
+def _secured() -> dict[str, Any]:
+    """Return what lets nobody else on the machine or network give work to a cluster that is started here.
+
+    A scheduler runs whatever it is sent. Certificates that live as long as the cluster need the package cryptography.
+    """
+    from distributed import Security
+
+    if find_spec("cryptography") is None:
+        return {}
+    return {"security": Security.temporary(), "protocol": "tls://"}
 
 
 def job_queue(spec: ClusterSpec) -> Any:
@@ -177,6 +193,12 @@ def job_queue(spec: ClusterSpec) -> Any:
     settings = [
         f"export DASK_{key.upper().replace('.', '__').replace('-', '_')}={value}" for key, value in _SETTINGS.items()
     ]
+    secured = _secured()
+    if secured:
+        # Where the jobs find their certificates: readable by this user alone, and removed at the end.
+        folder = Path(given.get("logs", Path.home())).absolute()
+        durable.make_dirs(folder)
+        options["shared_temp_directory"] = str(folder)
     made = getattr(dask_jobqueue, f"{spec.kind.upper()}Cluster")
     return made(
         n_workers=0,
@@ -189,5 +211,6 @@ def job_queue(spec: ClusterSpec) -> Any:
         worker_extra_args=["--nthreads", "1"],
         silence_logs=logging.CRITICAL,
         scheduler_options={"dashboard": False, "dashboard_address": ":0"},
+        **secured,
         **options,
     )
