@@ -196,7 +196,7 @@ class Task(Protocol):
 
 @runtime_checkable
 class Segmenter(Protocol):
-    """Cuts a prediction into objects, block by block.
+    """Cuts a prediction into objects, block by block; called from several threads at once.
 
     Attributes
     ----------
