@@ -16,7 +16,9 @@ import pytest
 import segkit
 from segkit import hookspecs
 from segkit.cli import COMMANDS, cli
+from segkit.parameters import parameters_of
 from segkit.recipe import CHOICES, SECTIONS, Recipe
+from segkit.registry import registries
 from segkit.testing import components
 
 ROOT = Path(__file__).parents[1]
@@ -98,12 +100,15 @@ def test_python_compiles(block: Block) -> None:
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "toml"], ids=str)
 def test_recipes_are_accepted(block: Block, tmp_path: Path) -> None:
     data = tomllib.loads(block.text)
-    if "task" in data:
+    if {"task", "dataset"} <= data.keys():
         Recipe.from_mapping(data, tmp_path)
-    else:  # a part of one
-        for key, table in data.items():
-            assert key in CHOICES or key in SECTIONS
-            segkit.datasets[table.pop("name")].bind(table)
+    elif data.keys() <= {*CHOICES, *SECTIONS}:  # a part of one
+        for key, part in data.items():
+            for table in part if isinstance(part, list) else [part]:
+                if key in CHOICES:
+                    registries[CHOICES[key].kind][table.pop("name")].bind(table)
+                else:
+                    assert table.keys() <= {parameter.name for parameter in parameters_of(SECTIONS[key])}
 
 
 def lines_of_shell() -> list[tuple[str, str]]:
