@@ -146,9 +146,6 @@ def object_count(path: str | Path) -> int:
 
 def _cell(volume: Volume, segmenter: Segmenter) -> Triple | None:
     """Return what must be cut at once for a result that does not depend on blocks; None where it cannot."""
-    own: Triple | None = getattr(segmenter, "cell", None)
-    if own is not None:
-        return own
     if segmenter.stitching == "touching" and not any(segmenter.halo):
         return None
     return cell_shape(volume.spatial_shape, volume.voxel_size, getattr(segmenter, "cell_voxels", None))
