@@ -6,6 +6,8 @@ are products of those of its three axes, and add up to 1 along each, so that a c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ import numpy as np
 from segkit.geometry import Box
 from segkit.model._tiling import Blend, Tiling
 
-__all__ = ["add_weighted", "contributors", "heirs", "piece_of"]
+__all__ = ["blend_pieces", "contributors", "heirs", "piece_of"]
 
 Array = np.ndarray[Any, Any]
 
@@ -29,6 +31,7 @@ def contributors(tiling: Tiling, block: int) -> list[int]:
     return [tiling.lattice.index((z, y, x)) for z in before[0] for y in before[1] for x in before[2]]
 
 
+@lru_cache(maxsize=64)
 def _rising(blend: Blend, block: int, overlap: int, start: int, stop: int) -> Array:
     """Return the weight of the later of two tiles, for voxels counted from where it begins.
 
@@ -44,36 +47,50 @@ def _rising(blend: Blend, block: int, overlap: int, start: int, stop: int) -> Ar
     return np.where(place < overlap, share, 1.0)
 
 
-def add_weighted(tiling: Tiling, block: int, tile: int, piece: Array, total: Array) -> None:
-    """Add what a tile says about a block.
+def blend_pieces(tiling: Tiling, block: int, pieces: Mapping[int, Array]) -> Array:
+    """Add up what tiles say about a block, in the order of the tiles.
 
     Parameters
     ----------
     tiling
         The tiling.
-    block, tile
-        Indices.
-    piece
-        Outputs of the tile in the voxels that it shares with the block, ``(K, z, y, x)``.
-    total
-        The block, ``(K, Z, Y, X)``; changed in place.
+    block
+        Its index.
+    pieces
+        For each of its `contributors`, the outputs in the voxels that the tile shares with the block, ``(K, z, y, x)``. That
+        of its own tile is changed.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(K, Z, Y, X)`` float32.
     """
+    total = np.asarray(pieces[block], np.float32)
     box = tiling.block(block)
-    shared = tiling.support(tile) & box
-    assert shared is not None
-    weighted = piece
     for axis in range(3):
-        overlap, length = 2 * tiling.halo[axis], tiling.block_shape[axis]
-        position, own = (tiling.lattice.position(index)[axis] for index in (block, tile))
-        if position == 0 or overlap == 0:
+        overlap = 2 * tiling.halo[axis]
+        if tiling.lattice.position(block)[axis] and overlap:
+            rising = total[(slice(None),) * (axis + 1) + (slice(0, overlap),)]
+            rising *= _weights(tiling, axis, 0, rising.shape[axis + 1])
+    for tile, piece in pieces.items():
+        if tile == block:
             continue
-        first = shared.start[axis] - box.start[axis]
-        last = shared.stop[axis] - box.start[axis]
-        rising = _rising(tiling.blend, length, overlap, first, last)
-        weights = rising if own == position else 1 - rising
-        weighted = weighted * weights.astype(np.float32).reshape([-1 if a == axis + 1 else 1 for a in range(4)])
-    inner = (slice(None), *shared.relative_to(box.start).slices)
-    total[inner] += weighted
+        shared = (tiling.support(tile) & box or box).relative_to(box.start)
+        weighted = piece
+        for axis in range(3):
+            position, own = (tiling.lattice.position(index)[axis] for index in (block, tile))
+            if position == 0 or tiling.halo[axis] == 0:
+                continue
+            rising = _weights(tiling, axis, shared.start[axis], shared.stop[axis])
+            weighted = weighted * (rising if own == position else 1 - rising)
+        total[(slice(None), *shared.slices)] += weighted
+    return total
+
+
+def _weights(tiling: Tiling, axis: int, start: int, stop: int) -> Array:
+    """Return the weights of the later tile along an axis, shaped to be multiplied with ``(K, z, y, x)``."""
+    rising = _rising(tiling.blend, tiling.block_shape[axis], 2 * tiling.halo[axis], start, stop)
+    return rising.astype(np.float32).reshape([-1 if a == axis + 1 else 1 for a in range(4)])
 
 
 def piece_of(tiling: Tiling, block: int, tile: int) -> Box | None:

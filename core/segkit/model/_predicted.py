@@ -16,7 +16,7 @@ import numpy as np
 
 from segkit.contracts import Normalization
 from segkit.geometry import Box, Lattice, Triple
-from segkit.model._blending import add_weighted, contributors, heirs, piece_of
+from segkit.model._blending import blend_pieces, contributors, heirs, piece_of
 from segkit.model._forward import Forward
 from segkit.model._pipeline import Pipeline
 from segkit.model._tiling import Tiling
@@ -186,14 +186,14 @@ class PredictedArray:
 
     def _blend(self, block: int, ahead: Iterable[_Request]) -> Array:
         """Add up what all tiles say about a block, always in the order of the tiles, whenever they were computed."""
-        total = np.zeros((self.shape[0], *self.tiling.block(block).shape), np.float32)
+        pieces = {}
         for tile in contributors(self.tiling, block):
             if (block, tile) not in self._strips:
                 failure = self._run(tile, ahead)
                 if failure is not None:
                     raise failure
-            add_weighted(self.tiling, block, tile, self._strips.pop((block, tile)), total)
-        return total.astype(self.dtype, copy=False)
+            pieces[tile] = self._strips.pop((block, tile))
+        return blend_pieces(self.tiling, block, pieces).astype(self.dtype, copy=False)
 
     def _run(self, tile: int, ahead: Iterable[_Request]) -> Exception | None:
         """Compute the group of a tile, and keep what it gives."""
