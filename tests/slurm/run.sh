@@ -19,7 +19,8 @@ pids=()
 stop() {
     scancel --user root 2>/dev/null || true
     for ((i = ${#pids[@]} - 1; i >= 0; i--)); do kill "${pids[i]}" 2>/dev/null || true; done
-    wait 2>/dev/null || true
+    sleep 2
+    for pid in "${pids[@]}"; do kill -9 "$pid" 2>/dev/null || true; done
 }
 trap stop EXIT
 

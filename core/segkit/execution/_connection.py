@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
@@ -118,6 +120,7 @@ def connected(
         chosen = workers or spec.options.get("workers") or (os.cpu_count() or 1 if spec.kind == "local" else 1)
         spec = ClusterSpec(spec.kind, options={**spec.options, "workers": chosen})
     with ExitStack() as stack:
+        stack.enter_context(_no_sigpipe())
         try:
             with dask.config.set(_SETTINGS):
                 client = _connect(spec, stack, patience)
@@ -130,6 +133,19 @@ def connected(
                 f"The cluster {what!r} cannot be used: {reason}. Check its address, and that its scheduler and workers run."
             ) from error
         yield Cluster(client, spec)
+
+
+@contextmanager
+def _no_sigpipe() -> Iterator[None]:
+    """Let a connection to a worker that died be an error inside the block, where the command line lets it end the process."""
+    if not hasattr(signal, "SIGPIPE") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGPIPE, before)
 
 
 def _connect(spec: ClusterSpec, stack: ExitStack, patience: float) -> Any:
