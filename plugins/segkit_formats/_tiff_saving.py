@@ -61,15 +61,18 @@ def save_tiff(volume: Volume, path: Path, progress: Progress, *, ome: bool) -> N
             f"A TIFF of {volume.source} takes {need / 2**30:.2f} GiB, and {free / 2**30:.2f} GiB are free in {path.parent}. "
             "Make room, or write OME-Zarr, which is compressed."
         )
+    description = _description(volume, dtype.name, need, ome=ome)
+    # Without an axis of samples, tifffile takes a width of 1 for one.
+    samples = (1,) if "imagej" in description else ()
     tifffile.imwrite(
         path,
-        shape=stored if volume.axes == "czyx" else volume.shape,
+        shape=(*(stored if volume.axes == "czyx" else volume.shape), *samples),
         dtype=dtype,
         byteorder="<",
         bigtiff=need > _CLASSIC,
         photometric="minisblack",
         software="segkit",
-        **_description(volume, dtype.name, need, ome=ome),
+        **description,
     )
     with tifffile.TiffFile(path) as made:
         start = made.series[0].dataoffset
@@ -91,7 +94,7 @@ def _description(volume: Volume, dtype: str, need: int, *, ome: bool) -> dict[st
     if dtype in _IMAGEJ and need <= _CLASSIC and not ome and not volume.channel_names:
         size = {"spacing": z / 1e3, "unit": "um"} if known else {}
         resolution = {"resolution": (1e3 / x, 1e3 / y)} if known else {}
-        return {"imagej": True, "metadata": {"axes": axes, **size}, **resolution}
+        return {"imagej": True, "metadata": {"axes": f"{axes}S", **size}, **resolution}
     if dtype in _OME:
         metadata: dict[str, Any] = {"axes": axes}
         for axis, length in zip("ZYX", (z, y, x), strict=True):

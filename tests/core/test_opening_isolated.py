@@ -97,7 +97,16 @@ def test_a_death_is_one_error_and_the_next_file_is_read() -> None:
     assert Isolated(plain, "a")[(slice(0, 1),) * 3] == 0
 
 
-def test_a_dead_process_is_replaced_under_an_open_array() -> None:
+@pytest.mark.parametrize("at_a_broken_pipe", [signal.SIG_IGN, signal.SIG_DFL])
+def test_a_dead_process_is_replaced_under_an_open_array(at_a_broken_pipe: signal.Handlers) -> None:
+    before = signal.signal(signal.SIGPIPE, at_a_broken_pipe)  # the command line ends at one, as others do
+    try:
+        replace_a_dead_process()
+    finally:
+        signal.signal(signal.SIGPIPE, before)
+
+
+def replace_a_dead_process() -> None:
     array = Isolated(plain, "a")
     (child,) = _isolated._children._idle
     os.kill(child.process.pid, signal.SIGKILL)

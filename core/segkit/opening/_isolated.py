@@ -80,6 +80,21 @@ class Isolated:
         return Isolated, self._how
 
 
+@contextmanager
+def _no_pipe_signal() -> Iterator[None]:
+    """Let writing to a dead process fail with an error, also where a program ends at SIGPIPE, as the command line does."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
+    try:
+        yield
+    finally:
+        if signal.SIGPIPE in signal.sigpending() and signal.SIGPIPE not in before:
+            signal.sigwait({signal.SIGPIPE})
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _Child:
     """One process that opens and reads on demand."""
 
@@ -99,8 +114,10 @@ class _Child:
         """Send a request and return the answer with the bytes that follow it."""
         ingoing, outgoing = cast("IO[bytes]", self.process.stdin), cast("IO[bytes]", self.process.stdout)
         try:
-            ingoing.write(json.dumps(request).encode() + b"\n")
-            ingoing.flush()
+            with _no_pipe_signal():
+                line = json.dumps(request).encode() + b"\n"
+                while line:
+                    line = line[os.write(ingoing.fileno(), line) :]  # nothing stays in a buffer to be written later
             line = outgoing.readline()
             answer = json.loads(line) if line.endswith(b"\n") else None
             if answer is not None:

@@ -20,7 +20,7 @@ __all__: list[str] = []
 
 _MOST_OPEN = 32
 _MEMORY = 2 * 2**30
-_SECONDS = 5.0  # of processor time for one request, and as much again for each GiB that it decodes
+_SECONDS = 4.0  # of processor time for one request, and as much again for each GiB that it decodes
 
 
 def _limit_memory() -> None:
