@@ -59,7 +59,7 @@ class Sampling:
     foreground: Annotated[float, Ge(0), Le(1)] = 0.5
     balance: Literal["none", "classes", "objects"] = "none"
     class_weights: Annotated[tuple[Annotated[float, Ge(0)], ...], Advanced] = ()
-    reuse: Annotated[int, Ge(1), Le(1024), Unit("patches"), Advanced] = 16
+    reuse: Annotated[int, Ge(1), Le(1024), Unit("patches"), Advanced] = 32
     memory: Annotated[int, Ge(1), Unit("MiB"), Advanced] = 512
     normalization: Annotated[Literal["zscore", "none"], Advanced] = "zscore"
     non_finite: Annotated[Literal["refuse", "mask"], Advanced] = "refuse"
