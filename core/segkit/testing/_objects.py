@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from segkit.errors import DataError
 from segkit.registry import Component
 from segkit.testing._conformance import Subject, as_component, keeps_global_randomness, require
 from segkit.testing._error import ConformanceError
@@ -48,6 +49,7 @@ def check_segmenter(
         component,
         f"its stitching is {stitching!r}; it is 'touching' or 'overlap'.",
     )
+    _check_names(component, segment)
     voxel_size = (1.0, 1.0, 1.0)
     channels = _accepted(component, segment) if channels is None else channels
     prediction = _two_balls(channels, (10, 20, 20))
@@ -76,6 +78,25 @@ def check_segmenter(
         component,
         "it cuts the same two balls differently when they lie 2 voxels further.",
     )
+
+
+def _check_names(component: Component, segment: Any) -> None:
+    """Require that names of channels are refused with a `DataError`, or understood; and that there may be none."""
+    fitted = getattr(segment, "for_channels", None)
+    if fitted is None:
+        return
+    require(callable(fitted(())), component, "its for_channels returns no segmenter for channels without names.")
+    try:
+        found = fitted(("of", "no", "task"))
+    except DataError as error:
+        require(str(error), component, "it refuses names of channels without saying why.")
+    except Exception as error:
+        raise ConformanceError(
+            f"{component}: its for_channels fails with {type(error).__name__} for names it does not know: {error}. Raise a "
+            "DataError that says which task makes what it reads."
+        ) from error
+    else:
+        require(callable(found), component, "its for_channels returns no segmenter.")
 
 
 def _two_balls(channels: int, first: tuple[int, int, int]) -> Array:
