@@ -43,8 +43,8 @@ def test_objects_land_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "loss": {"name": "bce"},
         "dataset": {"name": "files", "raw": "scene.tif", "labels": "labels.tif"},
         "sampling": {"patch_shape": [1, 32, 32], "batch_size": 2},
-        "training": {"steps": 30, "validate_every": 30},
-        "optimizer": {"learning_rate": 0.01},
+        "training": {"steps": 16, "validate_every": 16},
+        "optimizer": {"learning_rate": 0.02},
     }
     Path("recipe.toml").write_text(tomli_w.dumps(tables))
     run("train", "recipe.toml", "--run", "run")

@@ -7,6 +7,7 @@ for by name or ImageJ's kind cannot, as BigTIFF where 4 GiB are not enough.
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -80,11 +81,17 @@ def save_tiff(volume: Volume, path: Path, progress: Progress, *, ome: bool) -> N
         raise DataError(f"The voxels of {path} do not lie there in one piece. Write OME-Zarr instead.")
     lattice = Lattice(volume.box, _slab(volume))
     progress(0, len(lattice))
-    with path.open("r+b") as file:
-        for done, (box, voxels) in enumerate(zip(lattice, volume.read_blocks(lattice), strict=True), 1):
+    with path.open("r+b") as file, ThreadPoolExecutor(1, "segkit-write") as writer:
+        writing: Future[None] | None = None  # the block before, while the next is read
+        for done, (box, voxels) in enumerate(zip(lattice, volume.read_blocks(lattice), strict=True)):
             block = voxels.reshape(volume.channels, *box.shape).astype(dtype, copy=False)
-            _put(file, start, stored, box, block)
-            progress(done, len(lattice))
+            if writing is not None:
+                writing.result()
+                progress(done, len(lattice))
+            writing = writer.submit(_put, file, start, stored, box, block)
+        if writing is not None:
+            writing.result()
+    progress(len(lattice), len(lattice))
 
 
 def _description(volume: Volume, dtype: str, need: int, *, ome: bool) -> dict[str, Any]:
