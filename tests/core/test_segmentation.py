@@ -14,7 +14,8 @@ from scipy import ndimage
 
 from segkit import Volume, segment, write_volume
 from segkit.errors import DataError, IncompleteError, OutputExistsError, PluginError, UsageError
-from segkit.segmentation import object_count
+from segkit.segmentation import _on_disk, object_count
+from segkit.segmentation._merging import Found
 from segkit.store import open_zarr
 
 BLOCKS = [(7, 20, 24), (5, 6, 7), (16, 16, 16), (18, 20, 5), (1, 20, 24)]
@@ -150,6 +151,20 @@ def test_interrupted_work_goes_on(tmp_path: Path, at: float) -> None:
     assert at < 0.5 or calls == blocks
     segment(foreground, cutter, tmp_path / "out.zarr", block_shape=(9, 10, 12))
     assert Counting.calls == calls
+
+
+def test_interrupted_looks_go_on(tmp_path: Path, monkeypatch) -> None:
+    def stop(done: int, total: int) -> None:
+        if done >= 8 + 5:  # of 8 blocks cut and 8 looked at
+            raise Stop
+
+    monkeypatch.setattr(_on_disk, "_KEPT_EVERY", 0)
+    with pytest.raises(Stop):
+        segment(blobs(), Touching(), tmp_path / "out.zarr", block_shape=(9, 10, 12), progress=stop)
+    (kept,) = (tmp_path / "out.zarr" / ".segkit").glob("objects-*/found.npz")
+    assert 0 < Found.load(kept).blocks < 8
+    found = segment(blobs(), Touching(), tmp_path / "out.zarr", block_shape=(9, 10, 12))
+    np.testing.assert_array_equal(found.read(), ndimage.label(blobs())[0])
 
 
 def test_other_results_are_not_mixed(tmp_path: Path) -> None:
