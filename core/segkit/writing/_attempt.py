@@ -88,7 +88,8 @@ class Attempt:
             for number, blocks in enumerate(levels):
                 self._write_level(number, blocks, left[number], self._level(number, levels))
                 if self.failed:
-                    some = "; ".join(self.failed[:5]) + ("; …" if len(self.failed) > 5 else "")
+                    more = f"; {len(self.failed) - 5} more in {self.journal}" if len(self.failed) > 5 else ""
+                    some = "; ".join(self.failed[:5]) + more
                     raise IncompleteError(
                         f"{len(self.failed)} of {len(blocks.lattice)} blocks of {self.root} failed {_TRIES} times each: {some}. The "
                         "others are written. Remove the cause and run the same again: only these are then computed."
