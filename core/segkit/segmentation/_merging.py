@@ -122,7 +122,7 @@ class Names:
     @classmethod
     def opened(cls, folder: Path, count: int) -> Names:
         """Return what `kept` kept."""
-        keys, ids = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("keys", "ids"))
+        keys, ids = (np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ("keys", "ids"))
         return cls(keys, ids, count, folder)
 
     def __reduce__(self) -> tuple[Any, ...]:
