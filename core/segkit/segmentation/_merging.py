@@ -141,7 +141,7 @@ class Names:
 
 def _save(column: Array, path: Path) -> None:
     with path.open("wb") as file:
-        np.save(file, column)
+        np.save(file, column, allow_pickle=False)
 
 
 @dataclass(frozen=True, eq=False)
