@@ -12,7 +12,7 @@ from _contest import Contest, Task, Work
 
 contest = Contest(__file__, threads=1)
 SHAPES = {"3D 64³": (64, 64, 64), "2D 256²": (1, 256, 256)}
-COUNT = 16
+COUNT = 32
 
 
 def patch(task: Task) -> tuple[np.ndarray, np.ndarray]:
@@ -37,7 +37,8 @@ def repeated(augment) -> Work:
 
 @contest.contestant("a plain copy", "monai")
 def copy(task: Task) -> Work:
-    arrays = patch(task)
+    raw, labels = patch(task)
+    arrays = raw, labels, np.ones(labels.shape, bool)  # segkit moves the mask of what is known, too
     return repeated(lambda: [array.copy() for array in arrays])
 
 
@@ -113,8 +114,6 @@ def monai(task: Task) -> Work:
 
 @contest.contestant("segkit")
 def segkit_augmentations(task: Task) -> Work:
-    import itertools
-
     import segkit
     from segkit.contracts import Patch
 
@@ -122,10 +121,10 @@ def segkit_augmentations(task: Task) -> Work:
     mask = np.ones(labels.shape, bool)
     source = Patch(raw[None], labels, mask, (1.0, 1.0, 1.0), "benchmark")
     chain = [segkit.augmentations[name](**options) for name, options in CHAINS[task["what"]]]
-    numbers = itertools.count()
+    rng = np.random.default_rng(0)
 
     def augment() -> None:
-        rng, drawn = np.random.default_rng(next(numbers)), source
+        drawn = source
         for one in chain:
             drawn = one(drawn, rng)
         np.ascontiguousarray(drawn.raw), np.ascontiguousarray(drawn.labels), np.ascontiguousarray(drawn.mask)

@@ -8,12 +8,14 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from _contest import Contest, Task, Work
 
 contest = Contest(__file__)
+Find = Callable[[], list[float]]
 
 
 def foreground(task: Task):
@@ -31,13 +33,13 @@ def cc3d_whole(task: Task, stored: bool) -> Work:
 
     volume = foreground(task)
 
-    def work(number: int) -> tuple[float, list[float]]:
+    def work(number: int) -> tuple[float, Find]:
         labels, count = cc3d.connected_components(volume[:], connectivity=task["connectivity"], return_N=True)
         if stored:
             path = f"{task['path']}.{number}.cc3d"
             shutil.rmtree(path, ignore_errors=True)
             zarr.create_array(path, data=labels, chunks=(64,) * 3)
-        return volume.size, [count]
+        return volume.size, lambda: [count]
 
     return work
 
@@ -53,27 +55,10 @@ def skimage_label(task: Task) -> Work:
 
     volume = foreground(task)
     distance = {6: 1, 18: 2, 26: 3}[task["connectivity"]]
-    return lambda number: (volume.size, [float(label(volume, connectivity=distance).max())])
 
-
-@contest.contestant("dask-image, blocks", "dask_image")
-def dask_image(task: Task) -> Work:
-    import dask.array
-    import zarr
-    from dask_image.ndmeasure import label
-
-    volume = foreground(task)
-    structure = {6: None, 26: np.ones((3, 3, 3))}[task["connectivity"]]
-
-    def work(number: int) -> tuple[float, list[float]]:
-        labels, count = label(dask.array.from_array(volume, chunks=(128,) * 3), structure)
-        if task["stored"]:
-            path = f"{task['path']}.{number}.dask"
-            shutil.rmtree(path, ignore_errors=True)
-            dask.array.store(labels, zarr.create_array(path, shape=volume.shape, dtype="i4", chunks=(64,) * 3))
-        else:
-            labels.compute()
-        return volume.size, [int(count.compute())]
+    def work(number: int) -> tuple[float, Find]:
+        labels = label(volume, connectivity=distance)
+        return volume.size, lambda: [float(labels.max())]
 
     return work
 
@@ -81,15 +66,15 @@ def dask_image(task: Task) -> Work:
 @contest.contestant("segkit, blocks")
 def segkit_components(task: Task) -> Work:
     import segkit
+    from segkit.segmentation import object_count
 
     volume = segkit.open_volume(task["path"] if task["stored"] else foreground(task))
 
-    def work(number: int) -> tuple[float, list[float]]:
+    def work(number: int) -> tuple[float, Find]:
         path = f"{task['path']}.{number}.segkit" if task["stored"] else None
-        options = {"connectivity": str(task["connectivity"])}
-        found = segkit.segment(volume, "components", path, options=options, block_shape=(128,) * 3)
-        last = found.read() if path is None else None
-        return volume.box.size, [float(last.max() if last is not None else segkit.segmentation.object_count(path))]
+        options = {"connectivity": task["connectivity"]}
+        found = segkit.segment(volume, "components", path, options=options)
+        return volume.box.size, lambda: [float(found.read().max() if path is None else object_count(path))]
 
     return work
 
@@ -111,8 +96,9 @@ def skimage_scores(task: Task) -> Work:
 
     found, labels = pair(task)
 
-    def work(number: int) -> tuple[float, list[float]]:
-        return labels.size, [*variation_of_information(labels, found), float(adapted_rand_error(labels, found)[0])]
+    def work(number: int) -> tuple[float, Find]:
+        values = [*variation_of_information(labels, found), float(adapted_rand_error(labels, found)[0])]
+        return labels.size, lambda: values
 
     return work
 
@@ -123,12 +109,12 @@ def segkit_scores(task: Task) -> Work:
 
     found, labels = pair(task)
 
-    def work(number: int) -> tuple[float, list[float]]:
+    def work(number: int) -> tuple[float, Find]:
         table = Contingency()
         table.update(found, labels)
         overlaps = table.overlaps()
         values = [*variation_of_information(overlaps), adapted_rand(without_background(overlaps))[0]]
-        return labels.size, [float(v) for v in values]
+        return labels.size, lambda: [float(v) for v in values]
 
     return work
 
@@ -140,9 +126,9 @@ def stardist_matching(task: Task) -> Work:
     found, labels = pair(task)
     thresholds = [0.5 + 0.05 * n for n in range(10)]
 
-    def work(number: int) -> tuple[float, list[float]]:
+    def work(number: int) -> tuple[float, Find]:
         scores = matching(labels.astype(np.int32), found.astype(np.int32), thresh=thresholds)
-        return labels.size, [float(np.mean([score.accuracy for score in scores]))]
+        return labels.size, lambda: [float(np.mean([score.accuracy for score in scores]))]
 
     return work
 
@@ -153,22 +139,23 @@ def segkit_matching(task: Task) -> Work:
 
     found, labels = pair(task)
 
-    def work(number: int) -> tuple[float, list[float]]:
+    def work(number: int) -> tuple[float, Find]:
         table = Contingency()
         table.update(found, labels)
-        return labels.size, [float(mean_average_precision(match(table.overlaps())))]
+        value = float(mean_average_precision(match(table.overlaps())))
+        return labels.size, lambda: [value]
 
     return work
 
 
-COMPONENTS = ["cc3d, whole array", "scikit-image, whole array", "dask-image, blocks", "segkit, blocks"]
+COMPONENTS = ["cc3d, whole array", "scikit-image, whole array", "segkit, blocks"]
 SCORES = [
     ("scikit-image, VOI and adapted Rand", "segkit, VOI and adapted Rand"),
     ("StarDist, average precision", "segkit, average precision"),
 ]
 WORDS = """
-Connected components of uint8 cells whose borders are left out. cc3d and scikit-image see the whole array; segkit and dask-image
-work on blocks of 128³ voxels, which is what a volume larger than memory needs. Between stores, cc3d reads all and writes
+Connected components of uint8 cells whose borders are left out. cc3d and scikit-image see the whole array; segkit
+works on blocks, which is what a volume larger than memory needs. Between stores, cc3d reads all and writes
 all; segkit's ids are uint64, synced to the disk, checksummed, and written with coarser levels. All find the same number of
 objects.
 """

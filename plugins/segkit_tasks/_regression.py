@@ -53,7 +53,9 @@ class Regression(Dense):
 
     def activate(self, logits: Tensor) -> Tensor:
         """Return the predicted values, in the numbers of the labels."""
-        return logits * self._scale + self._centre
+        import torch
+
+        return torch.add(torch.tensor(self._centre, dtype=logits.dtype), logits, alpha=self._scale)  # in one pass
 
     def metrics(self) -> RegressionMetrics:
         """Return empty errors, in the numbers of the labels."""
