@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segkit.errors import UsageError
@@ -67,6 +67,7 @@ def test_a_box_that_ends_before_it_begins() -> None:
         Box((1, 0, 0), (0, 1, 1))
 
 
+@settings(deadline=None, max_examples=30)
 @given(boxes, shapes)
 def test_blocks_cover_every_voxel_once(extent: Box, block_shape: tuple[int, int, int]) -> None:
     lattice = Lattice(extent, block_shape)
