@@ -92,11 +92,17 @@ def _whole(ids: Array, mask: Array, axes: tuple[int, ...]) -> Array:
     """Return for each id whether all of the object is in the patch and known; false for the background."""
     cut = np.zeros(int(ids.max()) + 1, bool)
     cut[0] = True
+    near = ~mask  # what is unknown and all around it, across edges and corners too, as parts are connected
     for axis in axes:
-        along, known = np.moveaxis(ids, axis, 0), np.moveaxis(mask, axis, 0)
+        grown = near.copy()
+        before, after = np.moveaxis(near, axis, 0), np.moveaxis(grown, axis, 0)
+        after[1:] |= before[:-1]
+        after[:-1] |= before[1:]
+        near = grown
+        along = np.moveaxis(ids, axis, 0)
         if axis > 0 or len(along) > 1:  # a single slice has no neighbours that its objects could go on in
             cut[along[0]] = cut[along[-1]] = True
-        cut[along[1:][~known[:-1]]] = cut[along[:-1][~known[1:]]] = True
+    cut[ids[near]] = True
     return ~cut
 
 
