@@ -21,8 +21,8 @@ CASES = {"64³ x 4": ((64, 64, 64), 4), "96³ x 2": ((96, 96, 96), 2), "256² x 
 
 
 def patches_of(task: Task) -> int:
-    """Patches in a round: about as many voxels in every case, and enough that decoded pieces are used up in each."""
-    return max(task["batch"], int(2**26 / np.prod(task["shape"]) / task["batch"]) * task["batch"])
+    """Patches in a round: about as many voxels in every case."""
+    return max(task["batch"], int(2**24 / np.prod(task["shape"]) / task["batch"]) * task["batch"])
 
 
 def starts(task: Task, number: int) -> list[list[int]]:
