@@ -225,7 +225,8 @@ def segkit_uniform(task: Task) -> Work:
 
 WORDS = """
 A patch is an image and its labels, out of a store of 64³ chunks (zstd), at a random place: 512³ voxels, uint8 and
-uint32. Peers in memory hold the whole volume decoded. What reusing a decoded neighbourhood means for a training is in
+uint32. Peers in memory hold the whole volume decoded. Those of segkit are finished training examples, normalised and with target
+and mask, as a training draws them: 32 from each decoded neighbourhood, or one. What reusing a decoded neighbourhood means for a training is in
 [Sampling](../reference/sampling.md).
 """
 

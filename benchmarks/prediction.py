@@ -232,7 +232,8 @@ WORDS = """
 A uint8 volume to a float32 prediction. Peers have tiles of 64³ voxels that overlap by a quarter; torch-em crops a halo
 of 8 voxels, and between stores it gets blocks that are whole chunks. segkit chooses its own blocks, with the same halo.
 The free network adds 1, so that only the work around a network shows: in memory, and from a store to a store (Zarr,
-64³ chunks; segkit also syncs each block to the disk, checksums it and writes coarser levels).
+64³ chunks; segkit also syncs each block to the disk and checksums it). What the peers take in memory varied threefold between
+runs of one machine: most of it is memory that is new to the process.
 """
 
 
@@ -257,7 +258,8 @@ def real_network(folder: str, side: int, rounds: int) -> str:
     )
     text = (
         f"\n## With a real network\n\nA 3D U-Net of three levels over {side}³ voxels, in memory: the time over the bare forward\n"
-        "passes of the very same tiles, and the speed of the whole.\n\n"
+        "passes of the very same tiles, and the speed of the whole. The bare passes run in a process of their own, so that\n"
+        "differences of some percent, and all below zero, are noise.\n\n"
         f"| | over the bare tiles | whole, relative to MONAI |\n|---|---|---|\n{rows}"
     )
     print(text, flush=True)
