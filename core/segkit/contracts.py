@@ -6,7 +6,7 @@ outputs become a prediction. The trainer knows no task; it only calls these meth
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -19,7 +19,19 @@ from segkit.volume import Spacing, Volume
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Batch", "Metrics", "Normalization", "Patch", "Sample", "Segmenter", "Task", "call_network"]
+__all__ = [
+    "Batch",
+    "Metrics",
+    "Normalization",
+    "Patch",
+    "Sample",
+    "Segmenter",
+    "Task",
+    "call_network",
+    "channels_for",
+    "parts_of",
+    "respond",
+]
 
 Array = np.ndarray[Any, Any]
 Loss = Callable[["Tensor", "Tensor", "Tensor"], "Tensor"]
@@ -164,6 +176,11 @@ class Task(Protocol):
     directional
         Optional: true where outputs belong to directions, such as affinities, so that they cannot be averaged over mirror
         images.
+    own_channels
+        Optional: how many channels the network sees after those of the image, which the task fills, such as the object
+        followed so far. A task that has any also has the method ``respond(network, batch)``, which returns the logits that
+        are scored in validation, of the shape of ``batch.target``. Its models predict nothing by themselves: a segmenter
+        of theirs calls the network.
     """
 
     out_channels: int
@@ -184,8 +201,12 @@ class Task(Protocol):
     def foreground(self, labels: Array) -> Array:
         """Return where in `labels` the sampler should prefer to look, bool ``(Z, Y, X)``."""
 
-    def step(self, network: nn.Module, batch: Batch, loss: Loss) -> Tensor:
-        """Call the network on a batch and return the scalar to minimise."""
+    def step(self, network: nn.Module, batch: Batch, loss: Loss) -> Tensor | Iterable[Tensor]:
+        """Call the network on a batch and return the scalar to minimise.
+
+        A task that calls the network several times may yield the parts of the scalar one by one. The gradient of each
+        is computed before the next is asked for, so that only one call's activations are in memory.
+        """
 
     def activate(self, logits: Tensor) -> Tensor:
         """Turn logits ``(N, K, Z, Y, X)`` into the prediction, of the same shape, voxel by voxel."""
@@ -212,6 +233,9 @@ class Segmenter(Protocol):
     cell_voxels
         Optional, where the result depends on what is cut at once: about how many voxels that is, without the halo. None
         takes about 192^3; fewer for a segmenter that needs hundreds of bytes for each.
+    fingerprint
+        Optional: text that changes with whatever else it reads, such as the weights of a model; what was begun with another
+        is not continued.
     for_channels
         Optional method: given the names of the prediction's channels, where they are known, it returns the segmenter to
         use, set up for them, or raises a `DataError` that says which task makes what it reads.
@@ -245,6 +269,25 @@ def call_network(network: nn.Module, raw: Tensor) -> Tensor:
     planes = raw.transpose(1, 2).reshape(n * z, c, y, x)
     logits: Tensor = network(planes)
     return logits.reshape(n, z, *logits.shape[1:]).transpose(1, 2)
+
+
+def channels_for(task: Task, image_channels: int) -> int:
+    """Return how many channels a network sees: those of the image, and those that the task adds."""
+    return image_channels + int(getattr(task, "own_channels", 0))
+
+
+def parts_of(loss: Tensor | Iterable[Tensor]) -> Iterable[Tensor]:
+    """Return the parts of what a task's step returned: a scalar is its only part."""
+    from torch import Tensor
+
+    return (loss,) if isinstance(loss, Tensor) else loss
+
+
+def respond(task: Task, network: nn.Module, batch: Batch) -> Tensor:
+    """Return the logits of a network for a batch, ``(N, K, Z, Y, X)``, called as its task calls it."""
+    own = getattr(task, "respond", None)
+    logits: Tensor = call_network(network, batch.raw) if own is None else own(network, batch)
+    return logits
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from segkit._memory import take_large_pages
-from segkit.contracts import Normalization, Task
+from segkit.contracts import Normalization, Task, channels_for
 from segkit.errors import DataError, SegkitWarning, UsageError
 from segkit.geometry import Triple
 from segkit.model._arithmetic import Augmentation, Layout, Precision
@@ -123,7 +123,7 @@ class Model:
                 f"The description {package / 'model.json'} lacks or garbles {error}. Copy the model again."
             ) from error
         task = task_choice.build("tasks")
-        network = _rebuild(architecture_choice, in_channels, task.out_channels)
+        network = _rebuild(architecture_choice, channels_for(task, in_channels), task.out_channels)
         try:
             network.load_state_dict(weights)
         except RuntimeError as error:
@@ -246,6 +246,12 @@ class Model:
 
     def _check(self, image: Volume, augmentation: Augmentation) -> None:
         """Refuse an image or an augmentation that does not fit, and warn of another scale."""
+        if getattr(self.task, "own_channels", 0):
+            raise UsageError(
+                f"A network of the task '{self.task_choice.name}' predicts nothing by itself: it reads what the task has found so "
+                "far. Segment the image with the segmenter made for it, such as 'segkit segment IMAGE OUT --with flood_fill -o "
+                "model=RUN'."
+            )
         if image.channels != self.in_channels:
             raise DataError(
                 f"The model takes images with {self.in_channels} channels, but {image.source} has {image.channels}. Choose the "

@@ -109,6 +109,8 @@ def segment(
     fitted = getattr(cutter, "for_channels", None)
     if fitted is not None:
         cutter = fitted(volume.channel_names)
+    if reads := getattr(cutter, "fingerprint", ""):
+        identity = f"{identity} {reads}"
     if min_size < 0:
         raise UsageError(f"`min_size` is {min_size}; it takes a number of voxels, 0 to keep all objects.")
     cell = _cell(volume, cutter)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from segkit._choice import written_at
 from segkit.addressing import address
-from segkit.contracts import Loss, Sample, Task
+from segkit.contracts import Loss, Sample, Task, channels_for
 from segkit.errors import DataError
 from segkit.geometry import Box
 from segkit.model import Model
@@ -231,7 +231,8 @@ def prepare(
         boxes = validation_boxes(held_out, found, settings.patch_shape, recipe.training.validation_patches)
     # Weights depend on the seed alone, whatever was drawn before in this process.
     torch.manual_seed(address(recipe.seed, 0, 0, "weights"))
-    network = recipe.architecture.build("architectures", samples[0].raw.channels, task.out_channels)
+    channels = channels_for(task, samples[0].raw.channels)
+    network = recipe.architecture.build("architectures", channels, task.out_channels)
     if recipe.initializer is not None:
         recipe.initializer.build("initializers")(network)
     network.to(device)

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segkit.addressing import address
-from segkit.contracts import Batch
+from segkit.contracts import Batch, parts_of
 from segkit.errors import DivergedError
 from segkit.training._distributed import World
 from segkit.training._setup import Setup
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
+    from torch import Tensor, nn
 
-__all__ = ["autocast", "take_step", "to_device", "update_average"]
+__all__ = ["autocast", "computed", "take_step", "to_device", "update_average"]
 
 ADVICE = (
     "The weights from before are kept. Start a new run with a lower optimizer.learning_rate (a third, say), with "
@@ -37,6 +37,18 @@ def autocast(setup: Setup) -> torch.autocast:
 
     precision = setup.recipe.training.precision
     return torch.autocast(setup.device.type, getattr(torch, precision), enabled=precision != "float32")
+
+
+def computed(setup: Setup, network: nn.Module, batch: Batch) -> Iterator[Tensor]:
+    """Yield the parts of the loss of a batch, each computed in the recipe's precision when it is asked for."""
+    with autocast(setup):
+        parts = iter(parts_of(setup.task.step(network, batch, setup.loss)))
+    while True:
+        with autocast(setup):  # around the task's work alone: gradients are computed outside
+            part = next(parts, None)
+        if part is None:
+            return
+        yield part
 
 
 def take_step(
@@ -62,12 +74,12 @@ def take_step(
     for _ in range(training.accumulation):
         batch = to_device(next(batches), setup.device)
         origins += batch.origins
-        with autocast(setup):
-            loss = setup.task.step(network, batch, setup.loss) / training.accumulation
-        total += float(loss.detach())
-        if world.any(not np.isfinite(total)):
-            raise DivergedError(f"The loss of step {step + 1} is {total} (patches: {'; '.join(origins)}). {ADVICE}")
-        scaler.scale(loss).backward()
+        for part in computed(setup, network, batch):
+            loss = part / training.accumulation
+            total += float(loss.detach())
+            if world.any(not np.isfinite(total)):
+                raise DivergedError(f"The loss of step {step + 1} is {total} (patches: {'; '.join(origins)}). {ADVICE}")
+            scaler.scale(loss).backward()
     scaler.unscale_(setup.optimizer)
     norm = torch.nn.utils.clip_grad_norm_(setup.network.parameters(), training.clip or float("inf"))
     # The scaler of fp16 skips a step that overflowed and lowers its scale; anywhere else it is the end.

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from segkit.contracts import call_network
+from segkit.contracts import respond
 from segkit.sampling import load_batches
 from segkit.training._distributed import World
 from segkit.training._setup import Setup
-from segkit.training._step import autocast, to_device
+from segkit.training._step import autocast, computed, to_device
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,11 +39,11 @@ def validate(
             if stopped:
                 break
             batch = to_device(batch, setup.device)
+            loss = sum(float(part) for part in computed(setup, network, batch))
             with autocast(setup):
-                loss = setup.task.step(network, batch, setup.loss)
-                logits = call_network(network, batch.raw)
+                logits = respond(setup.task, network, batch)
             weight = float(batch.mask.sum())
-            losses += [float(loss) * weight, weight]
+            losses += [loss * weight, weight]
             prediction = setup.task.activate(logits.float())
             metrics.update(prediction.cpu().numpy(), batch.target.cpu().numpy(), batch.mask.cpu().numpy())
     network.train(was_training)
