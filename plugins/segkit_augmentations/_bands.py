@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from segkit_augmentations._compiled import compiled
+from segkit.compiling import compiled
 
 __all__ = ["along", "gaussian", "resampling"]
 
@@ -75,7 +75,7 @@ def resampling(length: int, factor: float) -> tuple[Array, Array]:
     return first[:, 0], weights.astype(np.float32)
 
 
-@compiled
+@compiled(fused=True)
 def _sum(source: Any, first: Any, weights: Any, out: Any) -> None:
     """Fill each row of `out` with a weighted sum of rows of `source`."""
     for i in range(len(out)):
@@ -87,7 +87,7 @@ def _sum(source: Any, first: Any, weights: Any, out: Any) -> None:
                 row[x] += weight * other[x]
 
 
-@compiled
+@compiled(fused=True)
 def along(image: Any, axis: int, first: Any, weights: Any) -> Any:
     """Return an image of which every value is a weighted sum along an axis.
 

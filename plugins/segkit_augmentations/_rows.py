@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from segkit_augmentations._compiled import compiled
+from segkit.compiling import compiled
 
 __all__ = ["copy_rows"]
 
 
-@compiled
+@compiled(fused=True)
 def _copy(source: Any, start: int, steps: Any, out: Any) -> None:
     step_z, step_y, step_x = steps
     depth, height, width = out.shape
@@ -29,7 +29,7 @@ def _copy(source: Any, start: int, steps: Any, out: Any) -> None:
                     row[x] = line[np.uint64(width - 1 - x)]
 
 
-@compiled
+@compiled(fused=True)
 def copy_rows(
     raw: Any, labels: Any, mask: Any, start: int, steps: Any, raw_out: Any, labels_out: Any, mask_out: Any
 ) -> None:

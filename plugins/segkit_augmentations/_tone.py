@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from segkit_augmentations._compiled import compiled
+from segkit.compiling import compiled
 
 __all__ = ["change"]
 
@@ -18,7 +18,7 @@ BLOCK = 2048
 """Values that are worked on at a time: a few arrays of this length stay in the nearest cache."""
 
 
-@compiled
+@compiled(fused=True)
 def _log2(x: Any) -> Any:
     """Return the logarithm of a positive float32."""
     bits = np.float32(x).view(np.int32)
@@ -34,7 +34,7 @@ def _log2(x: Any) -> Any:
     return p * m + np.float32((bits >> np.int32(23)) - np.int32(127))
 
 
-@compiled
+@compiled(fused=True)
 def _exp2(x: Any) -> Any:
     """Return 2 to the power of a float32 between -126 and 0."""
     x = max(x, np.float32(-126))
@@ -48,7 +48,7 @@ def _exp2(x: Any) -> Any:
     return (p * f + np.float32(1)) * np.int32((whole + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
-@compiled
+@compiled(fused=True)
 def _mixed(x: Any) -> Any:
     """Return a number in which every bit depends on every bit of the given one ("lowbias32" of Ellis and Wellons)."""
     x = np.uint32(x ^ (x >> np.uint32(16)))
@@ -58,7 +58,7 @@ def _mixed(x: Any) -> Any:
     return np.uint32(x ^ (x >> np.uint32(16)))
 
 
-@compiled
+@compiled(fused=True)
 def _normal(key: Any, first: int, out: Any) -> None:
     """Fill an even number of values with independent normal ones: Box and Muller 1958, on hashed counters."""
     half = len(out) // 2
@@ -80,7 +80,7 @@ def _normal(key: Any, first: int, out: Any) -> None:
         out[i + half] = radius * cosine * side
 
 
-@compiled
+@compiled(fused=True)
 def change(values: Any, limits: Any, line: Any, strengths: Any, key: Any, out: Any) -> None:
     """Apply a linear change, a power of what lies between two limits, and noise, in this order.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from segkit_augmentations._compiled import compiled
+from segkit.compiling import compiled
 
 __all__ = ["choose", "spline", "warp"]
 
@@ -42,7 +42,7 @@ def spline(length: int, spacing: float, phase: float) -> tuple[Array, Array]:
     return cell, weights.astype(np.float32)
 
 
-@compiled
+@compiled(fused=True)
 def _collapse(grid: Any, cell: int, weights: Any, out: Any) -> None:
     """Sum up four neighbours along the second axis of ``(3, n, m)``, weighted."""
     for k in range(3):
@@ -51,7 +51,7 @@ def _collapse(grid: Any, cell: int, weights: Any, out: Any) -> None:
             out[k, i] = weights[0] * first[i] + weights[1] * second[i] + weights[2] * third[i] + weights[3] * fourth[i]
 
 
-@compiled
+@compiled(fused=True)
 def _place(start: Any, slope: Any, row: Any, weights: Any, bounds: Any, out: Any) -> None:
     """Find where a row of voxels is sampled, along one axis."""
     first, second, third, fourth = weights[0], weights[1], weights[2], weights[3]
@@ -62,7 +62,7 @@ def _place(start: Any, slope: Any, row: Any, weights: Any, bounds: Any, out: Any
             out[x] = start + slope * np.float32(x) + (first[x] * a + second[x] * b + third[x] * c + fourth[x] * d)
 
 
-@compiled
+@compiled(fused=True)
 def _fold(places: Any, length: int, stride: Any, base: Any, nearest: Any, inside: Any) -> None:
     """Reflect places back into the patch, and turn them into the voxel before each and the fraction beyond it."""
     half, zero, last = np.float32(0.5), np.float32(0), np.float32(length - 1)
@@ -78,7 +78,7 @@ def _fold(places: Any, length: int, stride: Any, base: Any, nearest: Any, inside
         nearest[x] += np.int32(p + half) * stride
 
 
-@compiled
+@compiled(fused=True)
 def _linear(image: Any, base: Any, fractions: Any, steps: Any, flat: bool, out: Any) -> None:
     """Sample a row of one channel; `flat` saves the neighbours along z."""
     step_z, step_y, step_x = steps
@@ -103,14 +103,14 @@ def _linear(image: Any, base: Any, fractions: Any, steps: Any, flat: bool, out: 
         out[x] = out[x] * (one - fz[x]) + (a * (one - fy[x]) + b * fy[x]) * fz[x]
 
 
-@compiled
+@compiled(fused=True)
 def choose(values: Any, places: Any, out: Any) -> None:
     """Fill ``(N,)`` with the values at these places, int32 ``(N,)``."""
     for x in range(len(out)):
         out[x] = values[np.uint32(places[x])]
 
 
-@compiled
+@compiled(fused=True)
 def _require(known: Any, base: Any, fractions: Any, steps: Any, out: Any) -> None:
     """Leave known only what was interpolated from known voxels alone."""
     least = np.float32(1e-4)
@@ -128,7 +128,7 @@ def _require(known: Any, base: Any, fractions: Any, steps: Any, out: Any) -> Non
                 out[x] &= known[i]
 
 
-@compiled
+@compiled(fused=True)
 def warp(
     raw: Any,
     known: Any,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from segkit.metrics._compiled import compiled
+from segkit.compiling import compiled
 
 __all__ = ["count_pairs", "move_pairs"]
 
