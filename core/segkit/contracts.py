@@ -176,6 +176,9 @@ class Task(Protocol):
     directional
         Optional: true where outputs belong to directions, such as affinities, so that they cannot be averaged over mirror
         images.
+    centred
+        Optional: true where a patch is about what lies at its middle voxel (``n // 2`` along each axis), so that this voxel
+        is the one that sampling draws. Such a patch may reach beyond the sample.
     own_channels
         Optional: how many channels the network sees after those of the image, which the task fills, such as the object
         followed so far. A task that has any also has the method ``respond(network, batch)``, which returns the logits that
@@ -193,19 +196,20 @@ class Task(Protocol):
         Returns
         -------
         tuple
-            The target, float32 ``(K, Z, Y, X)`` or int64 ``(Z, Y, X)``, and the mask, bool ``(Z, Y, X)``; with a floating
-            target also ``(K, Z, Y, X)``, for channels that are known in different places. A task always returns the same
-            of both.
+            The target, float32 or bool ``(K, Z, Y, X)`` or int64 ``(Z, Y, X)``, and the mask, bool ``(Z, Y, X)``; with a
+            target of K channels also ``(K, Z, Y, X)``, for channels that are known in different places. In the batch bool
+            is float32, 0 or 1. A task always returns the same of both.
         """
 
     def foreground(self, labels: Array) -> Array:
         """Return where in `labels` the sampler should prefer to look, bool ``(Z, Y, X)``."""
 
-    def step(self, network: nn.Module, batch: Batch, loss: Loss) -> Tensor | Iterable[Tensor]:
+    def step(self, network: nn.Module, batch: Batch, loss: Loss) -> Tensor | Iterable[tuple[Tensor, float]]:
         """Call the network on a batch and return the scalar to minimise.
 
-        A task that calls the network several times may yield the parts of the scalar one by one. The gradient of each
-        is computed before the next is asked for, so that only one call's activations are in memory.
+        A task that calls the network several times may yield parts of the scalar, which is their weighted mean, one by
+        one with their weights. The gradient of each is computed before the next is asked for, so that only one call's
+        activations are in memory.
         """
 
     def activate(self, logits: Tensor) -> Tensor:
@@ -261,8 +265,7 @@ def call_network(network: nn.Module, raw: Tensor) -> Tensor:
     torch.Tensor
         Logits ``(N, K, Z, Y, X)``.
     """
-    inner = getattr(network, "module", network)  # below DistributedDataParallel
-    if not getattr(inner, "planar", False):
+    if not getattr(network, "planar", False):
         result: Tensor = network(raw)
         return result
     n, c, z, y, x = raw.shape
@@ -276,11 +279,11 @@ def channels_for(task: Task, image_channels: int) -> int:
     return image_channels + int(getattr(task, "own_channels", 0))
 
 
-def parts_of(loss: Tensor | Iterable[Tensor]) -> Iterable[Tensor]:
-    """Return the parts of what a task's step returned: a scalar is its only part."""
+def parts_of(loss: Tensor | Iterable[tuple[Tensor, float]]) -> Iterable[tuple[Tensor, float]]:
+    """Return the parts of what a task's step returned, and their weights: a scalar is its only part."""
     from torch import Tensor
 
-    return (loss,) if isinstance(loss, Tensor) else loss
+    return ((loss, 1.0),) if isinstance(loss, Tensor) else loss
 
 
 def respond(task: Task, network: nn.Module, batch: Batch) -> Tensor:
@@ -309,6 +312,8 @@ class Normalization:
         """Return ``(C, Z, Y, X)`` float32 of any numeric raw of that shape, in `out` where there is one."""
         shape = (-1, 1, 1, 1)
         centre = np.asarray(self.centre, np.float32).reshape(shape)
-        scaled: Array = np.subtract(raw, centre, out=out, dtype=np.float32, casting="unsafe")
+        scaled = np.empty(raw.shape, np.float32) if out is None else out
+        np.copyto(scaled, raw, casting="unsafe")  # converting while subtracting would take numpy longer than both
+        scaled -= centre
         scaled /= np.asarray(self.scale, np.float32).reshape(shape)
         return scaled

@@ -13,6 +13,7 @@ from segkit.testing import check_component, components
 SMALL = {
     "architecture": {"width": 8},
     "dataset datasets:synthetic_neurons": {"shape": (16, 48, 48), "count": 2},
+    "task ffn:flood_filling": {"field_of_view": (9, 9, 9), "deltas": (2, 2, 2)},
 }
 
 

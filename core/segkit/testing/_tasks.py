@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from segkit.contracts import Batch, Patch, Task
+from segkit.contracts import Batch, Patch, Task, channels_for, parts_of, respond
 from segkit.registry import Component
 from segkit.testing._conformance import Subject, as_component, keeps_global_randomness, require
 from segkit.testing._error import ConformanceError
@@ -73,6 +73,7 @@ def _patch(seed: int, image_labels: bool) -> Patch:
     ids = rng.integers(0, 2, (4, 4, 4)).repeat(4, 0).repeat(6, 1).repeat(6, 2).astype(np.uint64)
     raw = rng.normal(size=(1, *ids.shape)).astype(np.float32)
     mask = rng.random(ids.shape) > 0.2
+    ids[8:12, 12:18, 12:18] = mask[8, 12, 12] = 1  # for tasks that look at the middle
     labels = rng.random((1, *ids.shape)).astype(np.float32) if image_labels else ids
     return Patch(raw, labels, mask, (40.0, 16.0, 16.0), "an image as labels" if image_labels else "ids as labels")
 
@@ -91,19 +92,19 @@ def _targets(component: Component, task: Task, patches: list[Patch]) -> list[tup
             continue
         for patch, (target, mask) in zip(patches[start : start + 2], targets, strict=True):
             _check_target(component, task, patch, target, mask)
-        return targets
+        return [(t.astype(np.float32) if t.dtype == bool else t, mask) for t, mask in targets]  # as in a batch
     raise ConformanceError(f"{component}: it refuses every kind of labels; {'; '.join(reasons)}.")
 
 
 def _check_target(component: Component, task: Task, patch: Patch, target: Array, mask: Array) -> None:
     extent = patch.raw.shape[1:]
-    floating = target.dtype == np.float32 and target.shape == (task.out_channels, *extent)
+    floating = target.dtype in (np.float32, bool) and target.shape == (task.out_channels, *extent)
     exclusive = target.dtype == np.int64 and target.shape == extent
     require(
         floating or exclusive,
         component,
-        f"its target for {extent} voxels is {target.dtype} {target.shape}; it is float32 {(task.out_channels, *extent)} or "
-        f"int64 {extent}.",
+        f"its target for {extent} voxels is {target.dtype} {target.shape}; it is float32 or bool "
+        f"{(task.out_channels, *extent)}, or int64 {extent}.",
     )
     by_channel = floating and mask.shape == target.shape
     require(
@@ -194,10 +195,24 @@ def _check_step(component: Component, task: Task, patches: list[Patch], targets:
         torch.from_numpy(_stacked([mask for _, mask in targets])),
         tuple(patch.origin for patch in patches),
     )
-    value = task.step(network, batch, loss)
-    require(isinstance(value, Tensor) and value.ndim == 0, component, "its step returns no scalar tensor.")
-    require(torch.isfinite(value), component, f"its step returns {value.item()}.")
-    require(value.requires_grad, component, "its step gives the network no gradient.")
-    value.backward()  # type: ignore[no-untyped-call]
+    parts = task.step(network, batch, loss)
+    require(isinstance(parts, Iterable), component, "its step returns no scalar tensor.")
+    for value, weight in parts_of(parts):
+        require(isinstance(value, Tensor) and value.ndim == 0, component, "its step gives no scalar tensor.")
+        require(torch.isfinite(value), component, f"its step gives {value.item()}.")
+        require(value.requires_grad, component, "its step gives the network no gradient.")
+        require(weight > 0, component, f"a part of its step has the weight {weight}.")
+        value.backward()  # type: ignore[no-untyped-call]  # before the next part is asked for, as in training
     trained = network.scale.grad is not None and bool(network.scale.grad.abs().sum() > 0)
     require(trained, component, "its step gives the network no gradient.")
+    if channels_for(task, 0):
+        with torch.inference_mode():
+            logits = respond(task, network.eval(), batch)
+            again = respond(task, network, batch)
+        wanted = (len(targets), task.out_channels, *batch.raw.shape[2:])
+        require(
+            logits.shape == wanted,
+            component,
+            f"it responds with logits of shape {tuple(logits.shape)}; they have the shape {wanted}.",
+        )
+        require(torch.equal(logits, again), component, "it responds differently to the same batch in validation.")

@@ -48,14 +48,25 @@ class World:
         """Whether this process writes the run folder."""
         return self.rank == 0
 
-    def wrap(self, network: nn.Module) -> nn.Module:
-        """Return the network with its gradients averaged over all processes."""
-        if self.size == 1:
-            return network
-        from torch.nn.parallel import DistributedDataParallel
+    def add_gradients(self, network: nn.Module) -> None:
+        """Make every gradient its sum over all processes, and every buffer that of the leading one.
 
-        on_gpu = next(network.parameters()).is_cuda
-        return DistributedDataParallel(network, device_ids=[self.local_rank] if on_gpu else None)
+        At the end of a step rather than during it, so that processes may call the network a different number of times.
+        """
+        if self.size == 1:
+            return
+        import torch
+        import torch.distributed as dist
+
+        trained = [p for p in network.parameters() if p.requires_grad]
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
+        together = torch.cat([gradient.ravel() for gradient in gradients])
+        dist.all_reduce(together)
+        parts = torch.split(together, [gradient.numel() for gradient in gradients])
+        for parameter, part in zip(trained, parts, strict=True):
+            parameter.grad = part.view_as(parameter)
+        for buffer in network.buffers():
+            dist.broadcast(buffer, 0)
 
     def sum(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Return the sum of an array of float64 over all processes, which all must call this."""

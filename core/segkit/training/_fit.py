@@ -193,7 +193,7 @@ def _loop(setup: Setup, run: Run, world: World, stop: Callable[[], bool]) -> Gen
 
     recipe, training = setup.recipe, setup.recipe.training
     progression, scaler = _restore(setup, run)
-    network = world.wrap(setup.network)
+    network = setup.network
     called: Any = torch.compile(network) if training.compile else network
     evaluated = setup.average if setup.average is not None else setup.network
     previewer = Previewer(run.folder / "preview")

@@ -47,6 +47,8 @@ class Previewer:
 
     def answer(self, setup: Setup, step: int) -> Preview | None:
         """Predict what is asked for, if anything is, it is new, and there is time for it."""
+        if getattr(setup.task, "own_channels", 0):
+            return None  # nothing that a network makes of a region by itself could be shown
         now = monotonic()
         if now - self._checked < 0.2 or now - self._answered < self._cost / SHARE_OF_TIME:
             return None

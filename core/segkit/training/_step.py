@@ -39,8 +39,8 @@ def autocast(setup: Setup) -> torch.autocast:
     return torch.autocast(setup.device.type, getattr(torch, precision), enabled=precision != "float32")
 
 
-def computed(setup: Setup, network: nn.Module, batch: Batch) -> Iterator[Tensor]:
-    """Yield the parts of the loss of a batch, each computed in the recipe's precision when it is asked for."""
+def computed(setup: Setup, network: nn.Module, batch: Batch) -> Iterator[tuple[Tensor, float]]:
+    """Yield the parts of the loss of a batch and their weights, each computed in the recipe's precision when asked for."""
     with autocast(setup):
         parts = iter(parts_of(setup.task.step(network, batch, setup.loss)))
     while True:
@@ -69,18 +69,27 @@ def take_step(
     for group in setup.optimizer.param_groups:
         group["lr"] = rate
     setup.optimizer.zero_grad(set_to_none=True)
-    total = 0.0
+    sums = np.zeros(3)  # of the losses, of their weights, and whether one of them is not finite
     origins: list[str] = []
     for _ in range(training.accumulation):
         batch = to_device(next(batches), setup.device)
         origins += batch.origins
-        for part in computed(setup, network, batch):
-            loss = part / training.accumulation
-            total += float(loss.detach())
-            if world.any(not np.isfinite(total)):
-                raise DivergedError(f"The loss of step {step + 1} is {total} (patches: {'; '.join(origins)}). {ADVICE}")
+        for part, weight in computed(setup, network, batch):
+            loss = part * weight
+            sums += [float(loss.detach()), weight, 0.0]
+            if not np.isfinite(sums[0]):
+                break
             scaler.scale(loss).backward()
+    # Processes meet only here: one may have more parts than another.
+    sums[2] = not np.isfinite(sums[0])
+    sums = world.sum(sums)
+    mean, weight = float(sums[0] / sums[1]), float(sums[1])
+    if sums[2]:
+        raise DivergedError(f"The loss of step {step + 1} is {mean} (patches: {'; '.join(origins)}). {ADVICE}")
+    world.add_gradients(setup.network)
     scaler.unscale_(setup.optimizer)
+    if weight != 1:
+        torch._foreach_div_([p.grad for p in setup.network.parameters() if p.grad is not None], weight)
     norm = torch.nn.utils.clip_grad_norm_(setup.network.parameters(), training.clip or float("inf"))
     # The scaler of fp16 skips a step that overflowed and lowers its scale; anywhere else it is the end.
     if not scaler.is_enabled() and not torch.isfinite(norm):
@@ -88,7 +97,7 @@ def take_step(
     scaler.step(setup.optimizer)
     scaler.update()
     update_average(setup, step)
-    return float(world.sum(np.array([total]))[0]) / world.size
+    return mean
 
 
 def update_average(setup: Setup, step: int) -> None:

@@ -39,7 +39,8 @@ def validate(
             if stopped:
                 break
             batch = to_device(batch, setup.device)
-            loss = sum(float(part) for part in computed(setup, network, batch))
+            parts = np.array([(float(part), weight) for part, weight in computed(setup, network, batch)])
+            loss = np.average(parts[:, 0], weights=parts[:, 1])
             with autocast(setup):
                 logits = respond(setup.task, network, batch)
             weight = float(batch.mask.sum())

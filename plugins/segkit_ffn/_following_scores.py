@@ -1,0 +1,64 @@
+"""How well an object was followed: its voxels in the patch, and where the map would have the field of view go."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from segkit.metrics import OverlapMetrics
+from segkit_ffn._movement import Movement
+from segkit_ffn._walks import middle_of, steps_within
+
+__all__ = ["FollowingScores"]
+
+Array = np.ndarray[Any, Any]
+
+
+class FollowingScores:
+    """Overlap of objects, and of the places one step and more away from the middle that belong to them.
+
+    Parameters
+    ----------
+    movement
+        How the field of view moves.
+    threshold
+        Probability above which a voxel counts as object.
+    """
+
+    def __init__(self, movement: Movement, threshold: float) -> None:
+        self._movement = movement
+        self._voxels = OverlapMetrics(["object"], threshold=threshold)
+        self._moves = OverlapMetrics(["move"], threshold=float(np.nextafter(movement.move_threshold, 0)))
+
+    @property
+    def sums(self) -> Array:
+        """The counts of voxels and of places, float64 ``(2, 4)``; see `segkit.metrics.OverlapMetrics`."""
+        return np.concatenate([self._voxels.sums, self._moves.sums])
+
+    @sums.setter
+    def sums(self, value: Array) -> None:
+        self._voxels.sums, self._moves.sums = np.asarray(value).reshape(2, 4)
+
+    def update(self, prediction: Array, target: Array, mask: Array) -> None:
+        """Add one batch; see `segkit.contracts.Metrics`."""
+        self._voxels.update(prediction, target, mask)
+        reach = steps_within(self._movement, prediction.shape)
+        steps = np.array([step for step in product(*(range(-r, r + 1) for r in reach)) if any(step)])
+        if len(steps):
+            z, y, x = (steps.reshape(-1, 3) * self._movement.deltas + middle_of(prediction.shape)).T
+
+            def places(array: Array) -> Array:
+                return array[:, :, z, y, x][..., None, None]
+
+            self._moves.update(places(prediction), places(target), places(mask))
+
+    def compute(self) -> dict[str, float]:
+        """Return the scores of the objects, the share of moves that are right, and of those wanted that are made."""
+        voxels, moves = self._voxels.compute(), self._moves.compute()
+        return {
+            **{name: voxels[name] for name in ("dice", "precision", "recall")},
+            "moves_precision": moves["precision"],
+            "moves_recall": moves["recall"],
+        }
