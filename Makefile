@@ -13,9 +13,9 @@ LIBRARIES := xvfb libegl1 libgl1 libgl1-mesa-dri libxkbcommon-x11-0 libxcb-curso
 demo: .venv/core
 	$(BIN)/segkit demo demo
 
-## The default tests: every part, in under three minutes.
+## The default tests: every part, in under three minutes on two cores.
 test: .venv/all libraries
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
 ## The tests that take long: kills, memory, wheels, real clusters.
 slow: .venv/all libraries

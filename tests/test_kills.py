@@ -80,7 +80,9 @@ def kill_repeatedly(args: list[object], journal: Path, kills: int, chance: rando
     return hits
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow), (signal.SIGINT, 130)]
+)
 def test_a_signal_saves_and_stops(data, tmp_path, number, code):
     args = ["train", data / "recipe.toml", "--run", tmp_path / "run", "-o", "training.steps=2000"]
     process = segkit(*args)
