@@ -58,6 +58,21 @@ class _Window:
         return self.array[tuple(slice(s.indices(n)[0] + a, s.indices(n)[1] + a) for s, a, n in ranges)]
 
 
+class _ComputedWindow(_Window):
+    """The same, of what computes several regions at once."""
+
+    __slots__ = ()
+
+    @property
+    def batch(self) -> int:
+        return int(getattr(self.array, "batch", 1))
+
+    def read_blocks(self, boxes: Iterable[Box]) -> Iterator[np.ndarray[Any, Any]]:
+        array: Any = self.array
+        blocks: Iterator[np.ndarray[Any, Any]] = array.read_blocks(box.shift(self.start[-3:]) for box in boxes)
+        return blocks
+
+
 @dataclass(frozen=True, eq=False)
 class Volume:
     """A lazily loaded image or label volume.
@@ -302,7 +317,8 @@ class Volume:
         if box == self.box:
             return self
         lead = (self.channels,) if self.axes == "czyx" else ()
-        window = _Window(self.array, (0,) * len(lead) + box.start, lead + box.shape)
+        kind = _ComputedWindow if hasattr(self.array, "read_blocks") else _Window
+        window = kind(self.array, (0,) * len(lead) + box.start, lead + box.shape)
         moved = [o + s * v for o, s, v in zip(self.offset, box.start, self.voxel_size, strict=True)]
         return replace(self, array=window, offset=cast("Spacing", tuple(moved)), levels=())
 

@@ -66,6 +66,34 @@ def test_a_crop_of_a_crop(data: st.DataObject) -> None:
         assert volume.offset == pytest.approx(moved)
 
 
+class Computed:
+    """Gives several regions at once, and knows which."""
+
+    shape, dtype, batch = ARRAY.shape, ARRAY.dtype, 4
+
+    def __init__(self) -> None:
+        self.asked: list[Box] = []
+
+    def __getitem__(self, key: object) -> object:
+        return ARRAY[key]
+
+    def read_blocks(self, boxes):
+        for box in boxes:
+            self.asked.append(box)
+            yield ARRAY[(slice(None), *box.slices)]
+
+
+def test_a_crop_of_what_computes_several_regions_does_so_too() -> None:
+    array = Computed()
+    crop = Volume(array, "czyx").crop(Box((1, 0, 2), (7, 9, 11))).crop(Box((1, 2, 3), (5, 9, 9)))
+    boxes = [Box((0, 0, 0), (2, 3, 4)), Box((2, 3, 4), (4, 7, 6))]
+    for box, voxels in zip(boxes, crop.read_blocks(boxes), strict=True):
+        np.testing.assert_array_equal(voxels, crop.read(box))
+    assert array.asked == [Box((2, 2, 5), (4, 5, 9)), Box((4, 5, 9), (6, 9, 11))]
+    assert crop.array.batch == 4
+    assert not hasattr(Volume(ARRAY, "czyx").crop(Box((1, 0, 2), (7, 9, 11))).array, "read_blocks")
+
+
 def test_axes_of_arrays() -> None:
     assert Volume.from_array(ARRAY[0, 0]).shape == (1, 9, 11)
     assert Volume.from_array(ARRAY[:, 0], axes="cyx").shape == (2, 1, 9, 11)
