@@ -6,6 +6,7 @@ follow from it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,8 @@ from segkit.errors import AmbiguousNameError, PluginError, SegkitError, UnknownN
 from segkit.parameters import Parameter, bind, parameters_of, summary_of
 
 __all__ = ["KINDS", "Component", "Kind", "Registry", "plugins", "register", "registries", "unregister"]
+
+_FEW = 3  # names; more would be no hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,13 +201,27 @@ class Registry(Mapping[str, Component]):
                 f"Several plugins offer the {self.kind.singular} '{name}'. Say which: {spellings}."
             )
         message = f"There is no {self.kind.singular} '{name}'.{did_you_mean(name, [*names, *self])}"
-        message += f" Installed: {', '.join(sorted(self)) or 'none'}."
+        message += f"{self.described(name)} Installed: {', '.join(sorted(self)) or 'none'}."
         broken = [info.name for info in self._manager.infos() if info.error]
         if broken:
             message += (
                 f" These plugins failed to load and may offer it: {', '.join(broken)} (see 'segkit plugins --verbose')."
             )
         raise UnknownNameError(message)
+
+    def described(self, name: str) -> str:
+        """Return ``" The description of 'x' speaks of that."`` if a summary has a word of `name`, or an empty string.
+
+        Parameters
+        ----------
+        name
+            What somebody called a component that has another name, such as ``elastic`` for one that deforms.
+        """
+        words = [word for word in re.findall(r"[^\W_]{4,}", name.lower()) if word != self.kind.singular]
+        hits = {each: sum(bool(re.search(rf"\b{word}", self[each].summary, re.I)) for word in words) for each in self}
+        most = max(hits.values(), default=0)
+        best = [f"'{each}'" for each, count in hits.items() if count == most]
+        return f" The description of {', '.join(best)} speaks of that." if most and len(best) <= _FEW else ""
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return a component, or `default` where there is none of that name."""

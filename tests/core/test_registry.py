@@ -92,6 +92,20 @@ def test_an_unknown_name_brings_a_suggestion() -> None:
     assert 3 not in segkit.losses
 
 
+def test_an_unknown_name_is_looked_for_in_descriptions() -> None:
+    with pytest.raises(
+        UnknownNameError, match=r"no loss 'overlap_loss'\. The description of 'one:dice', 'two:dice', 'ja"
+    ):
+        segkit.losses["overlap_loss"]
+    offer("three", losses={"many": dice})
+    with pytest.raises(UnknownNameError, match=r"no loss 'overlap'\. Installed"):  # it would be no hint any more
+        segkit.losses["overlap"]
+    with pytest.raises(
+        UnknownNameError, match=r"no architecture 'nothing'\. The description of 'net' speaks of that\."
+    ):
+        segkit.architectures["nothing"]
+
+
 def test_messages_are_no_repr() -> None:
     with pytest.raises(LookupError) as caught:
         segkit.losses["nope"]

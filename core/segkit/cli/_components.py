@@ -131,8 +131,9 @@ def _find(name: str, kinds: list[Kind]) -> list[Component]:
     hint = (
         f" Plugins that failed to load and may offer it: {', '.join(broken)} (see 'segkit plugins')." if broken else ""
     )
+    described = "".join(registries[kind.name].described(name) for kind in kinds)
     raise UnknownNameError(
-        f"No plugin offers a component '{name}'.{did_you_mean(name, known)} 'segkit list' shows what there is.{hint}"
+        f"No plugin offers a component '{name}'.{did_you_mean(name, known)}{described} 'segkit list' shows what there is.{hint}"
     )
 
 
