@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from segkit.registry import unregister as unregister
     from segkit.segmentation import segment as segment
     from segkit.tracing import Trace as Trace
+    from segkit.tracing import evaluate_traces as evaluate_traces
     from segkit.tracing import read_swc as read_swc
     from segkit.tracing import trace as trace
     from segkit.tracing import write_swc as write_swc
@@ -47,6 +48,7 @@ _HOME = {
     "Unit": "parameters",
     "Volume": "volume",
     "evaluate": "evaluation",
+    "evaluate_traces": "tracing",
     "fit": "training",
     "fit_events": "training",
     "hookimpl": "hookspecs",
@@ -67,6 +69,7 @@ _REGISTRIES = (
     "augmentations",
     "datasets",
     "formats",
+    "importers",
     "initializers",
     "losses",
     "segmenters",

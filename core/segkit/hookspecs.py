@@ -88,3 +88,8 @@ def segkit_augmentations() -> Factories:  # type: ignore[empty-body]
 @hookspec
 def segkit_formats() -> Factories:  # type: ignore[empty-body]
     """Formats: ``factory(*, …) -> segkit.opening.Format``, which opens one kind of file or store as a `Volume`."""
+
+
+@hookspec
+def segkit_importers() -> Factories:  # type: ignore[empty-body]
+    """Importers: ``factory(*, …) -> segkit.model.Importer``, which turns trained weights of another program into a model."""

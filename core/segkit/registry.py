@@ -62,6 +62,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("tracers", "tracer"),
         Kind("augmentations", "augmentation"),
         Kind("formats", "format", (), ("accepts", "open")),
+        Kind("importers", "importer", (), ("accepts", "read")),
     )
 }
 

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from annotated_types import Ge, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 import segkit
+from segkit import Advanced, Unit
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from segkit.contracts import Task
     from segkit.hookspecs import Factories
+    from segkit.model import Importer
+
+
+Side = Annotated[int, Ge(1), Le(1025)]
+Delta = Annotated[int, Ge(0), Le(512)]
+Probability = Annotated[float, Gt(0), Lt(1)]
+Length = Annotated[float, Gt(0), Unit("nm")]
 
 
 def ffn(
@@ -61,6 +70,111 @@ def ffn(
     return FFN(in_channels, out_channels, width, depth, normalization, dropout, flat_modules)
 
 
+def google_ffn(
+    *,
+    field_of_view: tuple[Side, Side, Side] = (33, 33, 33),
+    deltas: tuple[Delta, Delta, Delta] = (8, 8, 8),
+    seed: Probability = 0.95,
+    pad: Probability = 0.05,
+    move_threshold: Probability = 0.9,
+    centre: float = 128.0,
+    scale: Annotated[float, Gt(0)] = 33.0,
+    voxel_size: tuple[Length, Length, Length] | None = None,
+) -> Importer:
+    """Weights of google/ffn: a TensorFlow checkpoint, or its tensors in an .npz archive.
+
+    The defaults are what the network published for FIB-25 was trained with (Januszewski et al. 2018). TensorFlow itself is
+    not needed.
+
+    Parameters
+    ----------
+    field_of_view
+        Voxels (z, y, x) that the network sees at once; their `fov_size` counts (x, y, z).
+    deltas
+        Steps (z, y, x) between fields of view in training; theirs count (x, y, z).
+    seed
+        Probability at the seed of an object, their `init_activation`.
+    pad
+        Probability where nothing is known yet, their `pad_value`.
+    move_threshold
+        Least probability that the field of view moves to.
+    centre
+        What is subtracted from the voxels of an image, their `image_mean`.
+    scale
+        By what they are then divided, their `image_stddev`.
+    voxel_size
+        Voxel size (z, y, x) of the images it was trained on, in nm; none where it is not known. That of the network published
+        for FIB-25 is.
+    """
+    from segkit_ffn._movement import Movement
+    from segkit_ffn._published import GoogleFFN
+
+    return GoogleFFN(Movement(field_of_view, deltas, seed, pad, move_threshold), centre, scale, voxel_size)
+
+
+def flood_filling(
+    *,
+    field_of_view: tuple[Side, Side, Side] = (33, 33, 33),
+    deltas: tuple[Delta, Delta, Delta] = (8, 8, 8),
+    seed: Probability = 0.95,
+    pad: Probability = 0.05,
+    move_threshold: Probability = 0.9,
+    walk: Literal["fixed", "frontier"] = "fixed",
+    moves: Annotated[int, Ge(1), Le(1000)] = 27,
+    softening: Annotated[float, Ge(0), Lt(0.5)] = 0.05,
+    smallest: Annotated[int, Ge(1), Unit("voxels")] = 100,
+    threshold: Annotated[Probability, Advanced] = 0.6,
+) -> Task:
+    """Follow one object at a time through the image, from a seed inside of it, so that whole neurites are found.
+
+    The network sees a field of view of the image, and what has been found of the object so far; what it answers moves the
+    map of the object, and with it the field of view. Training does the same in patches whose middle voxel is the seed:
+    set `sampling.patch_shape` to the field of view and two `deltas`, `sampling.foreground` to 1 and `sampling.balance` to
+    ``objects``. Networks are trained for the numbers here, and filling uses the same. Weights are chosen by the Dice
+    coefficient of the object in the whole patch.
+
+    Parameters
+    ----------
+    field_of_view
+        Voxels (z, y, x) that the network sees at once; odd. Fewer along z for thick sections.
+    deltas
+        Steps (z, y, x) from one field of view to the next, in voxels: about a quarter of it.
+    seed
+        Probability with which the map begins at the seed.
+    pad
+        Probability with which it begins everywhere else.
+    move_threshold
+        Least probability of a voxel that the field of view moves to.
+    walk
+        Where it moves in training: ``fixed`` to places one step away in every direction, in random order; ``frontier`` to
+        the most probable voxel on each side, as in filling. Larger patches let both go further than one step.
+    moves
+        Most places that are visited in a patch, the middle included.
+    softening
+        How far the target stays from 0 and 1, so that the map can still change. Dice losses never get small if it is above 0.
+    smallest
+        Voxels in its patch that an object must have for anything to be learnt from it.
+    threshold
+        Probability above which a voxel counts as object in the scores.
+
+    Raises
+    ------
+    UsageError
+        If a field of view is even, `deltas` lead out of it, or the probabilities are out of order.
+
+    Notes
+    -----
+    Januszewski et al. (2018, https://doi.org/10.1038/s41592-018-0049-4), and its published code for the numbers and for
+    both walks. Other pieces of the same id in a patch count as unknown, and the field of view does not go where labels
+    are unknown.
+    """
+    from segkit_ffn._movement import Movement
+    from segkit_ffn._task import FloodFilling
+
+    movement = Movement(field_of_view, deltas, seed, pad, move_threshold)
+    return FloodFilling(movement, walk, moves, softening, smallest, threshold)
+
+
 @segkit.hookimpl
 def segkit_architectures() -> Factories:
     """Offer the networks."""
@@ -70,10 +184,16 @@ def segkit_architectures() -> Factories:
 @segkit.hookimpl
 def segkit_tasks() -> Factories:
     """Offer the task."""
-    return {}
+    return {"flood_filling": flood_filling}
 
 
 @segkit.hookimpl
 def segkit_segmenters() -> Factories:
     """Offer the segmenter."""
     return {}
+
+
+@segkit.hookimpl
+def segkit_importers() -> Factories:
+    """Offer what reads weights of other programs."""
+    return {"google_ffn": google_ffn}

@@ -17,7 +17,9 @@ from torch import nn
 
 import segkit
 from segkit import Sample, Volume, testing
+from segkit.contracts import Normalization
 from segkit.errors import DataError
+from segkit.recipe import Selection
 from segkit.registry import KINDS
 from segkit.testing import (
     ConformanceError,
@@ -27,6 +29,7 @@ from segkit.testing import (
     check_dataset,
     check_documentation,
     check_format,
+    check_importer,
     check_initializer,
     check_loss,
     check_segmenter,
@@ -421,6 +424,60 @@ def test_formats(tmp_path: Path) -> None:
     ]:
         with fails(message):
             check_format(subject, source=file)
+
+
+class Numbers:
+    """An importer of two numbers, the weights of a network of one voxel."""
+
+    def accepts(self, path: Path) -> bool:
+        return path.suffix == ".two"
+
+    def read(self, path: Path) -> Any:
+        if not (self.accepts(path) and path.exists()):
+            raise DataError(f"{path} is no file of two numbers.")
+        network = nn.Conv3d(1, 1, 1)
+        weight, bias = np.frombuffer(path.read_bytes(), np.float32)
+        nn.init.constant_(network.weight, float(weight))
+        nn.init.constant_(network.bias, float(bias))
+        architecture = Selection("tiny:tiny", {})
+        task = Selection("tiny:whole", {})
+        scaling = Normalization((0.0,), (1.0,))
+        return segkit.Model(network, task, architecture, task.build("tasks"), 1, scaling, (4, 4, 4))
+
+
+def test_importers(tmp_path: Path, isolated_plugins: object) -> None:
+    hooks = {
+        "segkit_architectures": {"tiny": factory(lambda inputs, outputs: nn.Conv3d(inputs, outputs, 1))},
+        "segkit_tasks": {"whole": _constant(Binary())},
+    }
+    marked = {name: segkit.hookimpl(lambda found=found: found, specname=name) for name, found in hooks.items()}
+    segkit.register(SimpleNamespace(**marked), "tiny")
+    file = tmp_path / "weights.two"
+    file.write_bytes(np.array([2, 3], np.float32).tobytes())
+    check_importer(_constant(Numbers()), source=file)
+
+    def broken(**changes: Any) -> Callable[..., Any]:
+        return _constant(type("Broken", (Numbers,), changes)())
+
+    def crash(self, path):
+        raise KeyError("header")
+
+    def vague(self, path):
+        raise DataError("no")
+
+    for subject, message in [
+        (broken(accepts=lambda self, path: True), "'accepts' returns True for 'missing'"),
+        (broken(accepts=crash), "'accepts' fails on 'missing' with KeyError"),
+        (broken(read=crash), "'read' fails on 'missing' with KeyError"),
+        (broken(read=vague), "does not name it"),
+        (broken(read=lambda self, path: None), "which holds no weights"),
+        (broken(accepts=lambda self, path: False), "does not accept"),
+    ]:
+        with fails(message):
+            check_importer(subject, source=file)
+    file.write_bytes(np.array([2, np.nan], np.float32).tobytes())
+    with fails("not finite"):
+        check_importer(_constant(Numbers()), source=file)
 
 
 # -- tasks, segmenters, tracers ----------------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segkit.cli._options import cluster_options, progress_bar
-from segkit.errors import DataError, UsageError
+from segkit.cli._options import cluster_options, parse_options, progress_bar
+from segkit.errors import DataError, OutputExistsError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from segkit.volume import Volume
@@ -54,6 +54,7 @@ def info_command(source: str, as_json: bool) -> None:
 )
 @click.option("--format", "format", metavar="NAME", help="Format of TARGET, if it is a file. Default: by its name.")
 @click.option("--overwrite", is_flag=True, help="Replace what segkit wrote to TARGET before, or a file.")
+@click.option("-o", "--option", "pairs", multiple=True, metavar="KEY=VALUE", help="Option of the importer of a model.")
 @cluster_options
 def convert_command(
     source: str,
@@ -66,6 +67,7 @@ def convert_command(
     labels: bool | None,
     format: str | None,
     overwrite: bool,
+    pairs: tuple[str, ...],
     cluster: str | None,
     workers: int | None,
 ) -> None:
@@ -75,21 +77,33 @@ def convert_command(
     that was interrupted. A file is written from its beginning, and appears when it is complete. Memory does not depend on
     the size of the image.
 
+    Trained weights of another program become a model folder, if an importer knows them ('segkit list importers').
+
     \b
     Examples:
       segkit convert stack.tif stack.zarr --voxel-size 30 8 8
       segkit convert "slices/*.png" volume.zarr --region "z0:500"
       segkit convert segmentation.zarr segmentation.tif
+      segkit convert model.ckpt-27465036.index model
     """
     from segkit.geometry import Box
     from segkit.opening import export_volume, open_volume
     from segkit.writing import write_volume
 
-    volume = open_volume(source, voxel_size=voxel_size)
+    about_images = {"--voxel-size": voxel_size, "--region": region or None, "--format": format}
+    stores_only: dict[str, object] = {"--block": block, "--chunk": chunk, "--levels": levels}
+    stores_only |= {"--labels/--image": labels, "--cluster": cluster, "--workers": workers}
+    try:
+        volume = open_volume(source, voxel_size=voxel_size)
+    except UnknownNameError:
+        given = [name for name, value in (about_images | stores_only).items() if value is not None]
+        if not _convert_model(source, target, given, pairs, overwrite=overwrite):
+            raise
+        return
+    if pairs:
+        raise UsageError(f"-o is for importers of models, but {source} is an image. Leave it out.")
     volume = volume.crop(Box.parse(region, volume.box))
     if format is not None or (target.suffix not in ("", ".zarr") and not target.is_dir()):
-        stores_only: dict[str, object] = {"--block": block, "--chunk": chunk, "--levels": levels}
-        stores_only |= {"--labels/--image": labels, "--cluster": cluster, "--workers": workers}
         if given := [name for name, value in stores_only.items() if value is not None]:
             raise UsageError(f"{', '.join(given)} are about writing OME-Zarr, but {target} is a file. Leave them out.")
         with progress_bar("Converting") as progress:
@@ -112,6 +126,25 @@ def convert_command(
             progress=progress,
         )
     _print_card(str(target), "volume", _rows(_describe_volume(written)))
+
+
+def _convert_model(source: str, target: Path, given: list[str], pairs: tuple[str, ...], *, overwrite: bool) -> bool:
+    """Write what an importer makes of trained weights; return whether there is one that accepts them."""
+    from segkit.model import find_importer, import_model
+
+    importer = find_importer(source)
+    if importer is None:
+        return False
+    if given:
+        raise UsageError(f"{', '.join(given)} are about images, but {source} holds trained weights. Leave them out.")
+    options = parse_options("importers", importer.qualified, pairs)
+    if target.exists() and not (overwrite and (target / "model.json").is_file()):
+        raise OutputExistsError(
+            f"There is something at {target} already. Choose another path, or overwrite a model folder (--overwrite)."
+        )
+    import_model(source, importer=importer.qualified, options=options).save(target)
+    _print_card(str(target), "model", _rows(_describe_model(target)))
+    return True
 
 
 def _fingerprint(source: str) -> dict[str, Any]:
@@ -221,6 +254,9 @@ def _model_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
         value = found.get(key)
         if value is not None:
             rows.append((title, _times(value) if isinstance(value, list) else str(value)))
+    details = found.get("details")
+    if isinstance(details, dict):
+        rows += [(key, str(details[key])) for key in ("source", "step", "licence") if key in details]
     size = found["weights_bytes"]
     return [*rows, ("weights", "missing" if size is None else _bytes(size))]
 

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from segkit.cli._options import cluster_options, parse_overrides, progress_bar
+from segkit.cli._options import cluster_options, parse_options, progress_bar
 
 __all__ = ["segment_command", "trace_command"]
 
 _OPTIONS = ("-o", "--option")
-
-
-def _parsed(kind: str, name: str, pairs: tuple[str, ...]) -> dict[str, Any]:
-    """Read ``-o key=value`` for the parameters of a component; unknown keys stay text, for `bind` to refuse."""
-    from segkit.parameters import parse_text
-    from segkit.registry import registries
-
-    known = {parameter.name: parameter for parameter in registries[kind][name].parameters}
-    return {key: parse_text(known[key], text) if key in known else text for key, text in parse_overrides(pairs).items()}
 
 
 @click.command("segment")
@@ -61,7 +51,7 @@ def segment_command(
             prediction,
             segmenter,
             target,
-            options=_parsed("segmenters", segmenter, pairs),
+            options=parse_options("segmenters", segmenter, pairs),
             block_shape=block,
             min_size=min_size,
             overwrite=overwrite,
@@ -115,7 +105,7 @@ def trace_command(
         traces = trace(
             volume,
             tracer,
-            options=_parsed("tracers", tracer, pairs),
+            options=parse_options("tracers", tracer, pairs),
             out_dir=folder,
             min_size=min_size,
             ids=ids or None,

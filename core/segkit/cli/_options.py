@@ -11,7 +11,7 @@ import click
 from segkit.errors import UsageError
 from segkit.progress import Progress
 
-__all__ = ["cluster_options", "parse_overrides", "progress_bar"]
+__all__ = ["cluster_options", "parse_options", "parse_overrides", "progress_bar"]
 
 
 def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -38,6 +38,15 @@ def parse_overrides(pairs: tuple[str, ...]) -> dict[str, str]:
             raise UsageError(f"The option {pair!r} is not of the form key=value, such as -o architecture.width=48.")
         found[key.strip()] = value.strip()
     return found
+
+
+def parse_options(kind: str, name: str, pairs: tuple[str, ...]) -> dict[str, Any]:
+    """Read ``key=value`` pairs for the parameters of a component; unknown keys stay text, for `bind` to refuse."""
+    from segkit.parameters import parse_text
+    from segkit.registry import registries
+
+    known = {parameter.name: parameter for parameter in registries[kind][name].parameters}
+    return {key: parse_text(known[key], text) if key in known else text for key, text in parse_overrides(pairs).items()}
 
 
 @contextmanager

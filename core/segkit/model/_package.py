@@ -39,7 +39,10 @@ def locate_package(path: str | Path) -> Path:
         raise DataError(
             f"The run {path} has no model yet: it was stopped before its first validation. Train it further."
         )
-    raise DataError(f"There is no trained model at {path}. Name a run folder, or a model folder with model.json in it.")
+    raise DataError(
+        f"There is no trained model at {path}. Name a run folder, or a model folder with model.json in it. "
+        "'segkit convert' makes one from weights of another program."
+    )
 
 
 def write_package(path: Path, description: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:

@@ -24,6 +24,7 @@ from segkit.errors import PluginWarning
 from segkit.registry import KINDS, Component, registries
 from segkit.testing._conformance import ConformanceError
 from segkit.testing._documentation import check_documentation
+from segkit.testing._importers import check_importer
 from segkit.testing._inputs import check_augmentation, check_dataset, check_format
 from segkit.testing._losses import check_loss
 from segkit.testing._networks import check_architecture, check_initializer
@@ -38,6 +39,7 @@ __all__ = [
     "check_dataset",
     "check_documentation",
     "check_format",
+    "check_importer",
     "check_initializer",
     "check_loss",
     "check_segmenter",
