@@ -39,7 +39,7 @@ class Affinities(Dense):
         self.out_channels = len(self.channel_names)
 
     def target(self, patch: Patch) -> tuple[Array, Array]:
-        """Return ``(K, Z, Y, X)``, 1 for pairs that belong apart, and of the same shape where both ends are known.
+        """Return ``(K, Z, Y, X)``, true for pairs that belong apart, and of the same shape where both ends are known.
 
         Raises
         ------
@@ -47,7 +47,7 @@ class Affinities(Dense):
             If an offset leads out of the patch from every voxel.
         """
         labels = ids_of(patch)
-        target = np.zeros((self.out_channels, *labels.shape), np.float32)
+        target = np.zeros((self.out_channels, *labels.shape), bool)
         mask = np.zeros(target.shape, bool)
         objects = labels != 0
         if self._objects:
@@ -60,10 +60,10 @@ class Affinities(Dense):
                     "never learnt. Set sampling.patch_shape larger, or choose other offsets ('planar' for single slices)."
                 )
             here, there = _pairs(offset, labels.shape)
-            np.not_equal(labels[here], labels[there], out=target[channel][here], casting="unsafe")
+            np.not_equal(labels[here], labels[there], out=target[channel][here])
             mask[channel][here] = complete or (patch.mask[here] & patch.mask[there])
             if not full:
-                np.copyto(target[channel][here], 1, where=~objects[here])
+                np.copyto(target[channel][here], True, where=~objects[here])
         return target, mask
 
     def foreground(self, labels: Array) -> Array:

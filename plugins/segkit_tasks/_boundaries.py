@@ -53,7 +53,7 @@ class Boundaries(Dense):
             boundary = distance_to(boundary, spacing) <= reach
             # Known boundaries near unknown voxels are left out too: to keep just those would teach that there are more.
             unsure = distance_to(unsure, spacing) <= reach
-        return np.stack([labels != 0, boundary]).astype(np.float32), ~unsure
+        return np.stack([labels != 0, boundary]), ~unsure
 
     def foreground(self, labels: Array) -> Array:
         """Return where the objects are."""

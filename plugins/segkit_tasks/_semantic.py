@@ -55,8 +55,8 @@ class Foreground(Dense):
         self._foreground_ids, self._threshold = tuple(foreground_ids), threshold
 
     def target(self, patch: Patch) -> tuple[Array, Array]:
-        """Return ``(1, Z, Y, X)``, 1 in the foreground."""
-        return self.foreground(ids_of(patch)).astype(np.float32)[None], patch.mask
+        """Return ``(1, Z, Y, X)``, true in the foreground."""
+        return self.foreground(ids_of(patch))[None], patch.mask
 
     def foreground(self, labels: Array) -> Array:
         """Return where the labels are foreground."""

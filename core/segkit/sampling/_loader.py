@@ -13,10 +13,11 @@ import numpy as np
 
 from segkit.contracts import Batch
 from segkit.sampling._buffers import Buffers
-from segkit.sampling._sampler import Example
+from segkit.sampling._sampler import Example, Room
 
 __all__ = ["load_batches", "stack"]
 
+Array = np.ndarray[Any, Any]
 Place = TypeVar("Place")
 
 
@@ -25,28 +26,35 @@ class _Filling:
 
     def __init__(self, size: int, buffers: Buffers) -> None:
         self._buffers, self._lock = buffers, Lock()
-        self._arrays: tuple[np.ndarray[Any, Any], ...] = ()
+        self._arrays = dict[str, Array]()
         self._origins = [""] * size
+
+    def room(self, number: int) -> Room:
+        """Return what gives the place of an image."""
+        return lambda shape: self._place("raw", number, shape, np.dtype(np.float32))
 
     def put(self, number: int, example: Example) -> None:
         mask = example.mask if example.mask.ndim == 4 else example.mask[None]  # or one for each channel
-        parts = example.raw, example.target, mask
-        with self._lock:
-            if not self._arrays:
-                size, types = len(self._origins), (example.raw.dtype, example.target.dtype, np.dtype(np.float32))
-                self._arrays = tuple(
-                    self._buffers.take((size, *part.shape), dtype) for part, dtype in zip(parts, types, strict=True)
-                )
-        for array, part in zip(self._arrays, parts, strict=True):
-            if array.shape[1:] != part.shape:  # numpy would spread it over the place of another shape
-                raise ValueError(f"patches of one batch have the shapes {array.shape[1:]} and {part.shape}")
-            array[number] = part
+        for name, part in (("raw", example.raw), ("target", example.target), ("mask", mask)):
+            place = self._place(name, number, part.shape, np.dtype(np.float32) if part.dtype == bool else part.dtype)
+            if (place.ctypes.data, place.strides) != (part.ctypes.data, part.strides):
+                place[...] = part
         self._origins[number] = example.origin
+
+    def _place(self, name: str, number: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        with self._lock:
+            array = self._arrays.get(name)
+            if array is None:
+                array = self._arrays[name] = self._buffers.take((len(self._origins), *shape), dtype)
+        if array.shape[1:] != shape:  # numpy would spread a patch over the place of another shape
+            raise ValueError(f"patches of one batch have the shapes {array.shape[1:]} and {shape}")
+        place: Array = array[number]
+        return place
 
     def batch(self) -> Batch:
         import torch
 
-        raw, target, mask = (torch.from_numpy(array) for array in self._arrays)
+        raw, target, mask = (torch.from_numpy(self._arrays[name]) for name in ("raw", "target", "mask"))
         return Batch(raw, target, mask, tuple(self._origins))
 
 
@@ -60,7 +68,7 @@ def stack(examples: Sequence[Example]) -> Batch:
 
 def load_batches(
     addresses: Iterable[Sequence[tuple[int, Place]]],
-    read: Callable[[int, Place], Example],
+    read: Callable[[int, Place, Room], Example],
     *,
     workers: int = 2,
     ahead: int = 4,
@@ -72,7 +80,8 @@ def load_batches(
     addresses
         For each batch the addresses of its patches, such as pairs of step and sample, or of sample and box.
     read
-        Returns the patch at an address; called in threads.
+        Returns the patch at an address, its image in what the third argument gives for a shape, or elsewhere; called in
+        threads.
     workers
         Number of threads. Threads, not processes: a process must not be forked once a store has been read.
     ahead
@@ -81,7 +90,7 @@ def load_batches(
     source, buffers = iter(addresses), Buffers(ahead + 2)
 
     def fill(filling: _Filling, number: int, address: tuple[int, Place]) -> None:
-        filling.put(number, read(*address))
+        filling.put(number, read(*address, filling.room(number)))
 
     with ThreadPoolExecutor(workers, thread_name_prefix="segkit-loader") as pool:
         waiting: deque[tuple[_Filling, list[Future[None]]]] = deque()

@@ -12,7 +12,6 @@ from segkit.addressing import rng
 from segkit.contracts import Normalization, Patch, Sample, Task
 from segkit.geometry import Box, Triple
 from segkit.sampling._balance import Balance
-from segkit.sampling._buffers import Buffers
 from segkit.sampling._index import LabelIndex
 from segkit.sampling._placing import Placing
 from segkit.sampling._plan import plan_reuse
@@ -23,9 +22,10 @@ from segkit.sampling._statistics import non_finite_error
 __all__ = ["Sampler", "Example"]
 
 Array = np.ndarray[Any, Any]
-_FREE_ARRAYS = 8
 
 Augment = Callable[[Patch, np.random.Generator], Patch]
+Room = Callable[[tuple[int, ...]], Array]
+"""Gives the array of a shape, float32, to normalise an image into."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Example:
     raw
         Normalised image, float32 ``(C, Z, Y, X)``.
     target, mask
-        What the task made of the labels.
+        What the task made of the labels; the mask may be a look at voxels that other patches share.
     origin
         Where it came from, for messages.
     """
@@ -114,7 +114,6 @@ class Sampler:
         self.index = replace(index, pairs=None)  # sorted by now, and large where objects are many
         self.reuse = plan_reuse(self.samples, self._shapes, reuse, patches, processes, memory)
         self.neighbourhoods: Neighbourhoods | None = None
-        self._buffers = Buffers(_FREE_ARRAYS)
         if self.reuse.times > 1:
             self.neighbourhoods = Neighbourhoods(self.samples, self._placing, self._shapes, self.reuse, seed)
 
@@ -135,16 +134,20 @@ class Sampler:
         patch = orient(self._drawn(step, sample)[2], self.patch_shape)
         return replace(patch, raw=np.array(patch.raw), labels=np.array(patch.labels), mask=np.array(patch.mask))
 
-    def training_example(self, step: int, sample: int) -> Example:
-        """Return training patch `sample` of `step`, augmented."""
-        patch = orient(self._scaled(*self._drawn(step, sample)), self.patch_shape)
+    def training_example(self, step: int, sample: int, room: Room | None = None) -> Example:
+        """Return training patch `sample` of `step`, augmented.
+
+        The image is normalised into what `room` gives, and stays there if no augmentation makes another one of it.
+        """
+        which, box, patch = self._drawn(step, sample)
+        patch = self._scaled(which, box, orient(patch, self.patch_shape), room)
         for number, (name, augment) in enumerate(self.augmentations):
             patch = augment(patch, rng(self.seed, step, sample, f"augmentation/{number}/{name}"))
         return self._example(patch)
 
-    def example_at(self, which: int, box: Box) -> Example:
+    def example_at(self, which: int, box: Box, room: Room | None = None) -> Example:
         """Return the patch at `box` of sample `which`, as it is; what lies beyond the sample is masked out."""
-        return self._example(self._scaled(which, box, self.samples[which].read(box)))
+        return self._example(self._scaled(which, box, self.samples[which].read(box), room))
 
     def _drawn(self, step: int, sample: int) -> tuple[int, Box, Patch]:
         if self.neighbourhoods is None:
@@ -154,17 +157,17 @@ class Sampler:
         which, box = near.place.which, near.draw(rng(self.seed, step, sample, "position"))
         return which, box, near.patch(self.samples[which], box)
 
-    def _scaled(self, which: int, box: Box, patch: Patch) -> Patch:
-        mask, out = patch.mask, self._buffers.take(patch.raw.shape, np.dtype(np.float32))
-        raw = self.normalization(patch.raw, out)
+    def _scaled(self, which: int, box: Box, patch: Patch, room: Room | None) -> Patch:
+        mask = patch.mask
+        raw = self.normalization(patch.raw, None if room is None else room(patch.raw.shape))
         if patch.raw.dtype.kind == "f":
             finite = np.isfinite(patch.raw).all(axis=0)
             if not finite.all():
                 if self._non_finite == "refuse":
-                    raise non_finite_error(self.samples[which], box, np.asarray(finite))
-                raw, mask = np.where(finite, raw, np.float32(0)), mask & finite
+                    raise non_finite_error(self.samples[which], box, np.reshape(finite, box.shape))
+                raw[:, ~finite], mask = 0, mask & finite
         return replace(patch, raw=raw, mask=mask)
 
     def _example(self, patch: Patch) -> Example:
         target, mask = self.task.target(patch)
-        return Example(np.ascontiguousarray(patch.raw, np.float32), target, mask, patch.origin)
+        return Example(np.asarray(patch.raw, np.float32), target, mask, patch.origin)
