@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge, Gt, Le, Lt
 
 import segkit
-from segkit import Advanced, Unit
+from segkit import Advanced, Location, Unit
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from segkit.contracts import Task
+    from segkit.contracts import Segmenter, Task
     from segkit.hookspecs import Factories
     from segkit.model import Importer
 
 
 Side = Annotated[int, Ge(1), Le(1025)]
 Delta = Annotated[int, Ge(0), Le(512)]
+Distance = Annotated[int, Ge(0), Le(512)]
 Probability = Annotated[float, Gt(0), Lt(1)]
 Length = Annotated[float, Gt(0), Unit("nm")]
 
@@ -129,9 +130,9 @@ def flood_filling(
 
     The network sees a field of view of the image, and what has been found of the object so far; what it answers moves the
     map of the object, and with it the field of view. Training does the same in patches whose middle voxel is the seed:
-    set `sampling.patch_shape` to the field of view and two `deltas`, `sampling.foreground` to 1 and `sampling.balance` to
-    ``objects``. Networks are trained for the numbers here, and filling uses the same. Weights are chosen by the Dice
-    coefficient of the object in the whole patch.
+    set `sampling.patch_shape` to the field of view and two `deltas`, and `sampling.balance` to ``objects``, so that half
+    of the patches are about objects drawn equally often, however small. Networks are trained for the numbers here, and
+    filling uses the same. Weights are chosen by the Dice coefficient of the object in the whole patch.
 
     Parameters
     ----------
@@ -149,7 +150,7 @@ def flood_filling(
         Where it moves in training: ``fixed`` to places one step away in every direction, in random order; ``frontier`` to
         the most probable voxel on each side, as in filling. Larger patches let both go further than one step.
     moves
-        Most places that are visited in a patch, the middle included.
+        Most places that are visited in a training patch, the middle included; in validation all are.
     softening
         How far the target stays from 0 and 1, so that the map can still change. Dice losses never get small if it is above 0.
     smallest
@@ -175,6 +176,96 @@ def flood_filling(
     return FloodFilling(movement, walk, moves, softening, smallest, threshold)
 
 
+def flood_fill(
+    *,
+    model: Location,
+    skip: Annotated[float, Ge(0), Lt(1)] = 0.15,
+    segment_threshold: Probability = 0.6,
+    move_threshold: Annotated[Probability | None, Advanced] = None,
+    min_size: Annotated[int, Ge(1), Unit("voxels")] = 1000,
+    order: Literal["distance", "position"] = "distance",
+    boundary_channel: Annotated[int, Ge(0)] | None = None,
+    boundary_threshold: float = 0.5,
+    seed_distance: Annotated[tuple[Distance, Distance, Distance], Advanced] = (1, 1, 1),
+    objects: Annotated[int, Ge(1), Le(256), Advanced] = 1,
+    positions: Annotated[int, Ge(1), Le(64), Advanced] = 1,
+    precision: Literal["auto", "exact", "float32", "bfloat16"] = "auto",
+    device: str = "auto",
+    halo: Annotated[tuple[Distance, Distance, Distance] | None, Advanced] = None,
+    cell: Annotated[int, Ge(8), Le(1024), Unit("voxels")] = 256,
+) -> Segmenter:
+    """Follow one object after the other through an image with a flood-filling network, from seeds it finds by itself.
+
+    It is given the image, not a prediction. Seeds are the places furthest from edges of the image. Objects take voxels in
+    the order in which they are found, and no voxel belongs to two. Cells are filled one by one and stitched where both
+    sides agree on an object.
+
+    Parameters
+    ----------
+    model
+        Run or model of the task `flood_filling`.
+    skip
+        The network is not called where less than this part of its field of view is undecided (0.1 to 0.9, or not seen
+        yet); what is known leads on. 0 always calls it, which takes more than twice as long and differs little.
+    segment_threshold
+        Least probability of a voxel of an object.
+    move_threshold
+        Least probability of a voxel that the field of view moves to; none takes that of the training, which is best.
+    min_size
+        Objects of fewer voxels are given up.
+    order
+        Where to begin: what is furthest from edges first, or by z, y and x.
+    boundary_channel
+        Channel of the image, counted from 0, with boundaries between objects that another network predicted. Seeds are then
+        furthest from those; the network is not shown it. None for edges of the image.
+    boundary_threshold
+        Voxels of that channel with at least this value are boundary.
+    seed_distance
+        Voxels (z, y, x) around a seed that no other object may have.
+    objects
+        Objects of a cell that are followed at the same time, to fill the batches of a GPU. Those that turn out to be the
+        same are reduced to one, which costs about a quarter more steps. On a CPU, 1 is fastest.
+    positions
+        Fields of view of an object that are computed at the same time, if they share no voxel; for GPUs likewise.
+    precision
+        ``float32`` and ``bfloat16`` compute the network in fast ways that round differently; ``auto`` takes what the
+        processor is fast in. ``exact`` computes it as in training; with `skip` 0, `order` ``position`` and `objects` and `positions` 1 the result is that of the published algorithm, voxel by voxel.
+    device
+        Where to compute: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+    halo
+        Voxels (z, y, x) around a cell that it sees; none takes half a field of view and one step.
+    cell
+        About how many voxels wide a cell is. Larger ones have less seams and overlap, and need more memory: 20 bytes a
+        voxel.
+
+    Raises
+    ------
+    DataError
+        If there is no such model.
+    UsageError
+        If it was trained for another task.
+
+    Notes
+    -----
+    Januszewski et al. (2018, https://doi.org/10.1038/s41592-018-0049-4).
+    """
+    from segkit_ffn._engine import Policy
+    from segkit_ffn._flood_fill import FloodFill
+
+    return FloodFill.of(
+        model,
+        move_threshold,
+        halo,
+        cell,
+        policy=Policy(segment_threshold, min_size, seed_distance, skip, objects, positions),
+        order=order,
+        boundary_channel=boundary_channel,
+        boundary_threshold=boundary_threshold,
+        precision=precision,
+        device=device,
+    )
+
+
 @segkit.hookimpl
 def segkit_architectures() -> Factories:
     """Offer the networks."""
@@ -190,7 +281,7 @@ def segkit_tasks() -> Factories:
 @segkit.hookimpl
 def segkit_segmenters() -> Factories:
     """Offer the segmenter."""
-    return {}
+    return {"flood_fill": flood_fill}
 
 
 @segkit.hookimpl

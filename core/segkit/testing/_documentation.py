@@ -15,8 +15,8 @@ __all__ = ["check_documentation"]
 def check_documentation(component: Component) -> None:
     """Check that a component can be shown in a menu, a form and a table.
 
-    The docstring begins with one sentence on one line; each parameter has help and a default of its own type (a dataset
-    or a format may require a value), which survives the way through the command line.
+    The docstring begins with one sentence on one line; each parameter has help and a default of its own type (a dataset,
+    format, task or segmenter may require a value), which survives the way through the command line.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def check_documentation(component: Component) -> None:
         require(parameter.help, f"{where} has no help. Describe it in the 'Parameters' section of the docstring.")
         if parameter.required:
             require(
-                component.kind.name in ("datasets", "formats", "tasks"),
+                component.kind.name in ("datasets", "formats", "segmenters", "tasks"),
                 f"{where} has no default. One of the {component.kind.name} must work without being told anything.",
             )
             continue

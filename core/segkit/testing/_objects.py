@@ -27,7 +27,8 @@ def check_segmenter(
     segmenter
         The component or its factory.
     options
-        Values for its parameters; None for the defaults.
+        Values for its parameters; None for the defaults. Of one that requires more, such as a model, only what it says of
+        itself is checked.
     channels
         Channels of a prediction it takes; None tries 1, 2, 3 and so on until one is not refused with a `ValueError`.
 
@@ -37,6 +38,8 @@ def check_segmenter(
         If one of these does not hold.
     """
     component, options = as_component("segmenters", segmenter, options)
+    if any(parameter.required and parameter.name not in options for parameter in component.parameters):
+        return
     segment = component(**options)
     halo, stitching = segment.halo, segment.stitching
     require(

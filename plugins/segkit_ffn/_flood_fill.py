@@ -1,0 +1,113 @@
+"""The segmenter `flood_fill`: an image cut into objects by following one after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from segkit.errors import DataError, UsageError
+from segkit.geometry import Triple
+from segkit.model import Model, hash_package, locate_package
+from segkit.volume import Spacing
+from segkit_ffn._engine import Engine, Policy
+from segkit_ffn._movement import Movement
+from segkit_ffn._seeds import Order, edges, peaks
+from segkit_ffn._stepping import Precision, load_model, load_step, one_thread
+
+__all__ = ["FloodFill"]
+
+Array = np.ndarray[Any, Any]
+
+_SCALE = 1.5  # by how much voxels may be larger or smaller than those trained on
+
+
+@dataclass(frozen=True)
+class FloodFill:
+    """See `segkit_ffn.flood_fill`; holds the path of the model, which each process loads once."""
+
+    package: Path
+    fingerprint: str
+    movement: Movement
+    policy: Policy
+    order: Order
+    boundary_channel: int | None
+    boundary_threshold: float
+    precision: Precision
+    device: str
+    halo: Triple
+    cell_voxels: int
+    stitching: Literal["touching", "overlap"] = "overlap"
+
+    @classmethod
+    def of(cls, model: str, move_threshold: float | None, halo: Triple | None, cell: int, **options: Any) -> FloodFill:
+        """Return the segmenter for a model.
+
+        Raises
+        ------
+        DataError
+            If there is no model, or it is damaged.
+        UsageError
+            If it was trained for another task.
+        """
+        package = locate_package(model).absolute()
+        fingerprint = hash_package(package)
+        loaded = load_model(package, fingerprint)
+        movement = getattr(loaded.task, "movement", None)
+        if not isinstance(movement, Movement):
+            raise UsageError(
+                f"The model {package} was trained for the task '{loaded.task_choice.name}', and flood filling follows objects with "
+                "a network that was trained to: one of the task 'flood_filling'. Segment its prediction with another segmenter."
+            )
+        if move_threshold is not None:
+            movement = replace(movement, move_threshold=move_threshold)
+        if halo is None:
+            z, y, x = (r + d for r, d in zip(movement.radius, movement.deltas, strict=True))
+            halo = z, y, x
+        return cls(package, fingerprint, movement, halo=halo, cell_voxels=cell**3, **options)
+
+    def __call__(self, prediction: Array, voxel_size: Spacing) -> Array:
+        """Return ids ``(Z, Y, X)`` of an image ``(C, Z, Y, X)``."""
+        model = load_model(self.package, self.fingerprint)
+        self._check(model, prediction, voxel_size)
+        with one_thread():
+            step = load_step(self.package, self.fingerprint, self.precision, self.device)
+            shape = prediction.shape[1:]
+            padded = _at_least(prediction, self.movement.field_of_view)
+            if self.boundary_channel is None:
+                walls = edges(padded, voxel_size)
+            else:
+                walls = padded[self.boundary_channel] >= self.boundary_threshold
+                padded = np.delete(padded, self.boundary_channel, axis=0)
+            seeds = peaks(walls, voxel_size, self.order)
+            filled = Engine(step, self.movement, self.policy).fill(model.normalization(padded), seeds)
+        return filled.ids[tuple(slice(0, n) for n in shape)]
+
+    def _check(self, model: Model, image: Array, voxel_size: Spacing) -> None:
+        """Refuse an image that the network was not trained for."""
+        own = self.boundary_channel is not None
+        if len(image) != model.in_channels + own:
+            raise DataError(
+                f"The image has {len(image)} channels, and the model {self.package} takes {model.in_channels}"
+                f"{', and one of boundaries' if own else ''}. Choose the channels that it was trained on."
+            )
+        if self.boundary_channel is not None and self.boundary_channel >= len(image):
+            raise UsageError(
+                f"`boundary_channel` is {self.boundary_channel}, and the last channel of the image is {len(image) - 1}."
+            )
+        known = model.unit == "nm" and tuple(voxel_size) != (1.0, 1.0, 1.0)
+        ratios = [a / b for a, b in zip(voxel_size, model.voxel_size, strict=True)]
+        if known and not all(1 / _SCALE <= ratio <= _SCALE for ratio in ratios):
+            raise DataError(
+                f"The image has voxels of {tuple(voxel_size)} nm (z, y, x), and the model {self.package} was trained on those of "
+                f"{model.voxel_size} nm: it would not recognise what it sees. Resample the image, open a fitting level of it, or "
+                "correct its voxel size."
+            )
+
+
+def _at_least(image: Array, shape: Triple) -> Array:
+    """Return an image ``(C, Z, Y, X)`` that is mirrored at its far sides until a field of view fits in."""
+    missing = [(0, max(0, n - have)) for n, have in zip(shape, image.shape[1:], strict=True)]
+    return np.pad(image, [(0, 0), *missing], mode="symmetric") if any(after for _, after in missing) else image
