@@ -38,7 +38,8 @@ def components(
 
     Notes
     -----
-    Labelled by connected-components-3d (Silversmith 2021, https://doi.org/10.5281/zenodo.5719536).
+    Voxels are taken together as runs along x, and the runs that touch joined by union-find (Wu, Otoo and Suzuki 2009,
+    https://doi.org/10.1007/s10044-008-0109-y), without Python's lock, so that several threads share the work.
     """
     from segkit_segmenters._components import Components
 

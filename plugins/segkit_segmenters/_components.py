@@ -27,7 +27,7 @@ class Components:
 
     def __call__(self, prediction: Array, voxel_size: Spacing) -> Array:
         """Return ids ``(Z, Y, X)`` of a prediction ``(K, Z, Y, X)``."""
-        import cc3d
+        from segkit_segmenters._runs import label_components
 
         if self.channel >= len(prediction):
             raise DataError(
@@ -39,5 +39,4 @@ class Components:
             above = values
         else:  # of whole numbers, those above 0.5 are those above 0, which is compared much faster
             above = values > (math.floor(self.threshold) if values.dtype.kind in "ui" else self.threshold)
-        ids: Array = cc3d.connected_components(np.ascontiguousarray(above), connectivity=self.connectivity)
-        return ids
+        return label_components(above, self.connectivity)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -32,10 +31,6 @@ def segment_in_memory(provisional: Provisional, min_size: int, progress: Progres
         return contents(layout, index, layout.inner(index, cut))
 
     columns = []
-    # Memory that is new is cleared page by page, which costs as much as all the cutting; so that goes on beside it.
-    ids = np.empty(volume.spatial_shape, np.uint64)
-    touching = Thread(target=ids.fill, args=(0,), daemon=True)
-    touching.start()
     for index, found_there in enumerate(provisional.cuts(range(count), keep)):
         progress(index, 3 * count)
         columns.append(found_there)
@@ -44,7 +39,7 @@ def segment_in_memory(provisional: Provisional, min_size: int, progress: Progres
         progress(count + index, 3 * count)
         found.add(*columns[index], pairs)
     relabelled = Relabelled(layout, held, Names.of(found, min_size))
-    touching.join()
+    ids = np.empty(volume.spatial_shape, np.uint64)
     written = in_order(lambda index: relabelled.write(index, volume.box, ids), range(count), layout, workers=workers)
     for index, _ in enumerate(written):
         progress(2 * count + index, 3 * count)

@@ -66,6 +66,7 @@ def meet(a: Array, b: Array, spare: int) -> Array:
     """
     depth, height, width = a.shape
     found = np.empty(64, np.uint64)
+    recent = np.zeros(1024, np.uint64)
     count = 0
     for dz in range(-min(spare, 1), min(spare, 1) + 1):
         for dy in range(-min(spare, 1), min(spare, 1) + 1):
@@ -76,13 +77,17 @@ def meet(a: Array, b: Array, spare: int) -> Array:
                 for z in range(max(0, -dz), depth - max(0, dz)):
                     for y in range(max(0, -dy), height - max(0, dy)):
                         for x in range(max(0, -dx), width - max(0, dx)):
-                            here, there = a[z, y, x], b[z + dz, y + dy, x + dx]
+                            here, there = np.uint64(a[z, y, x]), np.uint64(b[z + dz, y + dy, x + dx])
                             if here == 0 or there == 0:
                                 continue
-                            pair = np.uint64(here) << np.uint64(32) | np.uint64(there)
+                            pair = here << np.uint64(32) | there
                             if pair == last:  # along x the same two objects mostly meet many times in a row
                                 continue
                             last = pair
+                            slot = (here * np.uint64(31) + there) & np.uint64(1023)  # and again in the next line
+                            if recent[slot] == pair:
+                                continue
+                            recent[slot] = pair
                             if count == found.size:
                                 longer = np.empty(2 * count, np.uint64)
                                 longer[:count] = found
