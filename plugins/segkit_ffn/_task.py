@@ -129,15 +129,18 @@ class FloodFilling:
             them, with their gradient.
         """
         # Of the numbers of this very step in training; in validation the same each time.
-        seed = torch.initial_seed() if network.training else 0
+        seed = torch.initial_seed() % 2**64 if network.training else 0
         known = batch.mask.cpu().numpy()[:, 0] > 0
         rooms = [Room(self.movement, maps[which, 0].numpy(), known[which]) for which in range(len(maps))]
-        walks = [
-            islice(self._walk(room, np.random.Generator(np.random.Philox(key=(seed + which) % 2**64))), self._moves)
-            for which, room in enumerate(rooms)
-        ]
+        # Where nothing is known nothing could be learnt; but the network is called at least once.
+        worthwhile = np.flatnonzero(known.any((1, 2, 3))) if known.any() else np.arange(1)
+        limit = self._moves if network.training else None
+        walks = {
+            which: islice(self._walk(rooms[which], np.random.Generator(np.random.Philox(key=[seed, which]))), limit)
+            for which in worthwhile.tolist()
+        }
         while True:
-            places = [(which, next(walk, None)) for which, walk in enumerate(walks)]
+            places = [(which, next(walk, None)) for which, walk in walks.items()]
             views = [(which, rooms[which].view(place)) for which, place in places if place is not None]
             if not views:
                 return

@@ -14,27 +14,34 @@ __all__ = ["validation_boxes"]
 
 
 def validation_boxes(
-    samples: Sequence[Sample], index: LabelIndex, patch_shape: Triple, limit: int | None
+    samples: Sequence[Sample], index: LabelIndex, patch_shape: Triple, limit: int | None, *, centred: bool = False
 ) -> list[tuple[int, Box]]:
     """Return the patches of a gapless grid that hold labels, as pairs of sample and region.
 
     Parameters
     ----------
     samples
-        What is validated on; every voxel of it lies in exactly one patch of the grid.
+        What is validated on; every voxel of it lies in exactly one patch of the grid, unless patches are centred.
     index
         Where labels are.
     patch_shape
         Shape of a patch, ``(z, y, x)``; the last along an axis may reach beyond the sample.
     limit
         Largest number of patches, taken evenly from the grid; None for all.
+    centred
+        Whether patches are about their middle voxels: the last along an axis is then moved inwards, or lies around the
+        middle of a sample that is smaller than it.
     """
     found = []
     for which, sample in enumerate(samples):
         lattice, first = index.lattices[which], int(index.first_block[which])
         for box in Lattice(sample.raw.box, patch_shape):
             if any(index.known[first + block] for block in lattice.touching(box)):
-                found.append((which, Box.of_shape(patch_shape, box.start)))
+                start = [
+                    min(s, n - p) if n >= p else (n - p) // 2
+                    for s, n, p in zip(box.start, sample.raw.spatial_shape, patch_shape, strict=True)
+                ]
+                found.append((which, Box.of_shape(patch_shape, start if centred else box.start)))
     if limit is not None and len(found) > limit:
         found = [found[number] for number in np.linspace(0, len(found) - 1, limit).round().astype(int)]
     return found

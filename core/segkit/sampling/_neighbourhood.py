@@ -7,7 +7,7 @@ it would be by itself, then leaves every patch exactly as likely as if it had be
 For one axis, a patch of length p begins in the cell when its drawn voxel v has an offset o in [0, p) for which v - o,
 moved into the volume where it lies outside, falls into the cell. The number of such offsets is the weight of v there,
 and the product over the three axes, times whether the voxel counts, its weight in all. These are whole numbers, so that
-nothing is rounded.
+nothing is rounded. A patch that has the voxel in its middle has a single offset, and is never moved.
 """
 
 from __future__ import annotations
@@ -37,22 +37,26 @@ class _Axis:
         First voxel of the neighbourhood.
     low, high
         For each of its voxels, the range of places (not yet moved into the volume) where its patches may begin.
-    last
-        Last place in the volume where a patch can begin.
+    least, last
+        First and last place where a patch can begin.
     """
 
     first: int
     low: Array
     high: Array
+    least: int
     last: int
 
     @classmethod
-    def of(cls, cell: tuple[int, int], voxels: tuple[int, int], patch: int, extent: int) -> _Axis:
+    def of(cls, cell: tuple[int, int], voxels: tuple[int, int], patch: int, extent: int, centred: bool) -> _Axis:
         v = np.arange(*voxels)
+        if centred:
+            at = v - patch // 2
+            return cls(voxels[0], at, at + ((at >= cell[0]) & (at < cell[1])), cell[0], cell[1] - 1)
         last = extent - patch
         low = np.maximum(v - patch + 1, cell[0] if cell[0] > 0 else v[0] - patch)
         high = np.minimum(v + 1, cell[1] if cell[1] <= last else v[-1] + 1)
-        return cls(voxels[0], low, np.maximum(high, low), last)
+        return cls(voxels[0], low, np.maximum(high, low), 0, last)
 
     @property
     def weights(self) -> Array:
@@ -60,7 +64,7 @@ class _Axis:
 
     def start(self, g: np.random.Generator, at: int) -> int:
         """Return where a patch on voxel number `at` begins."""
-        return min(max(int(g.integers(self.low[at], self.high[at])), 0), self.last)
+        return min(max(int(g.integers(self.low[at], self.high[at])), self.least), self.last)
 
 
 def _pick(g: np.random.Generator, cumulative: Array) -> int:
@@ -134,17 +138,26 @@ class Neighbourhood:
         return self.box.size * voxel_bytes(sample)
 
 
-def neighbourhood_around(place: Place, sample: Sample, cell_shape: Triple) -> Neighbourhood:
-    """Return the neighbourhood of the cell in which a patch begins, without its voxels."""
+def neighbourhood_around(place: Place, sample: Sample, cell_shape: Triple, centred: bool = False) -> Neighbourhood:
+    """Return the neighbourhood of the cell in which a patch begins, without its voxels.
+
+    Parameters
+    ----------
+    place, sample, cell_shape
+        The patch, where it is from, and the extent of the cell.
+    centred
+        Whether the drawn voxel is in the middle of the patch, which may then reach beyond the sample.
+    """
     shape, extent, grid = place.box.shape, sample.raw.spatial_shape, sample.raw.chunk_start
     start, stop, axes = [], [], []
     for s, p, n, c, origin in zip(place.box.start, shape, extent, cell_shape, grid, strict=True):
         first = origin + (s - origin) // c * c
-        cell = max(first, 0), min(first + c, n - p + 1)
+        lowest, highest = (-(p // 2), n - 1 - p // 2) if centred else (0, n - p)
+        cell = max(first, lowest), min(first + c, highest + 1)
         voxels = cell[0], cell[1] - 1 + p
         start.append(voxels[0])
         stop.append(voxels[1])
-        axes.append(_Axis.of(cell, voxels, p, n))
+        axes.append(_Axis.of(cell, voxels, p, n, centred))
     return Neighbourhood(
         place, Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2])), (axes[0], axes[1], axes[2])
     )

@@ -1,4 +1,4 @@
-"""Where a patch lies: on a voxel drawn exactly uniformly from all that count, which may be anywhere in the patch."""
+"""Where a patch lies: on a voxel drawn exactly uniformly from all that count, anywhere in the patch or in its middle."""
 
 from __future__ import annotations
 
@@ -65,6 +65,7 @@ class Placing:
         class_weights: Sequence[float] = (),
     ) -> None:
         self.samples, self.task, self.index, self._foreground = samples, task, index, foreground
+        self.centred = bool(getattr(task, "centred", False))
         weights = [sample.weight for sample in samples]
         by_block = np.array(weights)[index.sample_of]
         self._known = np.cumsum(by_block * index.known)
@@ -86,6 +87,9 @@ class Placing:
                 raise changed_error(source, box)
             choice = int(chosen[g.integers(len(chosen))])
         voxel = np.array(np.unravel_index(choice, box.shape)) + box.start
+        if self.centred:
+            start = [int(v) - p // 2 for v, p in zip(voxel, patch_shape, strict=True)]
+            return Place(which, Box.of_shape(patch_shape, start), aim)
         # The voxel may lie anywhere in its patch: a network that always sees objects in the middle learns just that.
         start = [
             min(max(int(v) - int(g.integers(p)), 0), n - p)

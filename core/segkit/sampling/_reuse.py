@@ -72,7 +72,8 @@ class Neighbourhoods:
         g = rng(self._seed, generation, slot, "neighbourhood")
         plane = int(g.integers(len(self._shapes))) if len(self._shapes) > 1 else 0
         place = self._placing.place(g, self._shapes[plane])
-        return neighbourhood_around(place, self._samples[place.which], self._reuse.cells[plane][place.which])
+        cell = self._reuse.cells[plane][place.which]
+        return neighbourhood_around(place, self._samples[place.which], cell, self._placing.centred)
 
     def at(self, step: int, sample: int) -> Neighbourhood:
         """Return the decoded neighbourhood of a patch."""

@@ -228,7 +228,8 @@ def prepare(
         validation = Sampler(
             held_out, task, found, normalization, patch_shape=settings.patch_shape, non_finite=settings.non_finite
         )
-        boxes = validation_boxes(held_out, found, settings.patch_shape, recipe.training.validation_patches)
+        limit, centred = recipe.training.validation_patches, bool(getattr(task, "centred", False))
+        boxes = validation_boxes(held_out, found, settings.patch_shape, limit, centred=centred)
     # Weights depend on the seed alone, whatever was drawn before in this process.
     torch.manual_seed(address(recipe.seed, 0, 0, "weights"))
     channels = channels_for(task, samples[0].raw.channels)
