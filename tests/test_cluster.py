@@ -215,6 +215,26 @@ def test_ctrl_c_stops_everything(inputs: Path, predicted: Path, tmp_path: Path) 
     assert hashes(tmp_path / "prediction.zarr") == hashes(predicted)
 
 
+@pytest.mark.slow
+def test_bits_do_not_depend_on_the_threads_of_a_process(inputs: Path, tmp_path: Path) -> None:
+    free = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    found = []
+    for name, threads, cluster in (
+        ("limited", {"OMP_NUM_THREADS": "1"}, ()),
+        ("free", {}, ()),
+        ("many", {}, ("--cluster", "local:2")),
+    ):
+        path = tmp_path / name / "prediction.zarr"
+        args = command(
+            "predict", inputs / "model", inputs / "image.zarr", path, "--block", 16, 32, 32, "--halo", 4, 8, 8
+        )
+        args += ["--threads", "2", *cluster]
+        done = subprocess.run(args, env=free | threads, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        found.append(hashes(path))
+    assert found[0] == found[1] == found[2]
+
+
 PLUGIN = '''
 import os, signal
 from pathlib import Path

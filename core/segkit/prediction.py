@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from segkit._choice import written_at
-from segkit.execution import Cluster
+from segkit.errors import UsageError
+from segkit.execution import Cluster, ClusterSpec
 from segkit.geometry import Box, Triple
 from segkit.model import (
     Augmentation,
@@ -21,6 +22,7 @@ from segkit.model import (
     hash_package,
     locate_package,
 )
+from segkit.model._forward import using_threads
 from segkit.model._portable import PortablePrediction
 from segkit.opening import open_volume
 from segkit.progress import Progress, silent
@@ -43,6 +45,7 @@ def predict(
     precision: Precision | Literal["auto"] | None = None,
     dtype: Literal["float32", "float16"] = "float32",
     device: str = "auto",
+    threads: int | None = None,
     overwrite: bool = False,
     cluster: Cluster | str | None = None,
     workers: int | None = None,
@@ -67,6 +70,10 @@ def predict(
         which is measured once, remembered, and kept when a prediction is continued.
     device
         Where to compute, if `model` is a path.
+    threads
+        Threads of torch for a block on a CPU, on which the last bits depend, so workers of a cluster use as many and a
+        prediction goes on with what it was begun with. None takes all that this process has, or what a block has of the
+        cores of a `cluster`.
     overwrite
         Whether a finished prediction at `path` is replaced. One that was interrupted is continued.
     cluster
@@ -94,6 +101,8 @@ def predict(
     IncompleteError
         If some blocks failed three times; the others are written.
     """
+    if threads is None:
+        threads = _begun_with(None if overwrite else path).get("threads") or _threads_on(cluster, workers)
     build = partial(
         plan_prediction,
         model if isinstance(model, Model) else Path(model).absolute(),
@@ -106,6 +115,7 @@ def predict(
         precision=precision,
         dtype=dtype,
         device=device,
+        threads=threads,
     )
     lazy, plan = build(path=None if overwrite else path)
     if path is None:
@@ -113,7 +123,7 @@ def predict(
     block = cast("Any", lazy.array).lattice.block_shape
     z, y, x = (_divisor(length) for length in block)
     if cluster is not None and not isinstance(model, Model):
-        again = partial(build, path=Path(path).absolute())
+        again = partial(build, path=Path(path).absolute(), threads=plan["threads"])
         lazy = replace(lazy, array=PortablePrediction(cast("Any", lazy.array), plan, again))
     return write_volume(
         lazy,
@@ -141,15 +151,22 @@ def plan_prediction(
     precision: Precision | Literal["auto"] | None = None,
     dtype: Literal["float32", "float16"] = "float32",
     device: str = "auto",
+    threads: int | None = None,
 ) -> tuple[Volume, dict[str, Any]]:
     """Return a lazy prediction, and all that decides on its voxels; see `predict` for the parameters."""
+    import torch
+
     identity = hash_package(locate_package(model)) if not isinstance(model, Model) else ""
     loaded = model if isinstance(model, Model) else Model.load(model, device=device)
     image = open_volume(source)
     image = image.crop(Box.parse(region, image.box))
     layout: Layout = "contiguous"
+    threads = torch.get_num_threads() if threads is None else threads
+    if threads < 1:
+        raise UsageError(f"`threads` is {threads}; it takes a number of at least 1.")
     if precision == "auto":
-        precision, layout = _begun_with(path) or choose_arithmetic(loaded)
+        with using_threads(threads):
+            precision, layout = _begun_with(path).get("arithmetic") or choose_arithmetic(loaded)
     lazy = loaded(
         image,
         block_shape=block_shape,
@@ -159,6 +176,7 @@ def plan_prediction(
         precision=precision,
         layout=layout,
         dtype=dtype,
+        threads=threads,
     )
     array: Any = lazy.array
     return lazy, {
@@ -172,19 +190,30 @@ def plan_prediction(
         "blend": blend,
         "augmentation": augmentation,
         "arithmetic": [array.forward.precision, array.forward.layout],
+        "threads": threads,
     }
 
 
-def _begun_with(path: str | Path | None) -> tuple[Precision, Layout] | None:
-    """Return the arithmetic of an output that may be continued: what was fastest then is what it goes on with."""
+def _begun_with(path: str | Path | None) -> dict[str, Any]:
+    """Return what an output that may be continued goes on with: ``arithmetic`` and ``threads``, as far as it tells."""
     if path is None:
-        return None
+        return {}
     try:
-        plan = json.loads((Path(path) / ".segkit" / "plan.json").read_bytes())["plan"]
-        precision, layout = plan["made_from"]["arithmetic"]
+        made_from = json.loads((Path(path) / ".segkit" / "plan.json").read_bytes())["plan"]["made_from"]
+        precision, layout = made_from["arithmetic"]
+        threads = int(made_from["threads"])
     except (OSError, ValueError, LookupError, TypeError):
-        return None  # no output, or one that writing refuses in words of its own
-    return (precision, layout) if precision in get_args(Precision) and layout in get_args(Layout) else None
+        return {}  # no output, or one that writing refuses in words of its own
+    known = precision in get_args(Precision) and layout in get_args(Layout)
+    return {"arithmetic": (precision, layout), "threads": threads} if known and threads > 0 else {}
+
+
+def _threads_on(cluster: Cluster | str | None, workers: int | None) -> int | None:
+    """Return how many threads a block has on the workers of a cluster, as far as it tells."""
+    if cluster is None:
+        return None
+    spec = ClusterSpec.parse(cluster).with_workers(workers) if isinstance(cluster, str) else cluster.spec
+    return spec.torch_threads or None
 
 
 def _divisor(length: int) -> int:

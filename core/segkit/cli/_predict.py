@@ -49,6 +49,11 @@ _TRIPLE: dict[str, Any] = {"type": (int, int, int), "metavar": "Z Y X"}
     "--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True, help="What is written."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Threads for a block; last bits depend on it. Default: all cores, or those of a block on a cluster.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace a finished prediction of the same name.")
 @cluster_options
 @click.option("--dry-run", is_flag=True, help="Only say how long it will take, and how much memory and disk.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -69,19 +68,9 @@ class Cluster:
                     "Install the same version for both, then start the workers again."
                 )
 
-    @property
-    def torch_threads(self) -> int:
-        """How many threads torch uses for a block; 0 where that is the workers' own business."""
-        options = self.spec.options
-        if self.spec.kind == "address":
-            return 0
-        if self.spec.kind == "local":
-            return max(1, (os.cpu_count() or 1) // int(options["workers"]))
-        return max(1, int(options.get("cores", 1)) // int(options.get("processes", 1)))
-
     def pool(self, task: Callable[[int], Any]) -> Pool:
         """Return where one `run` hands out its work."""
-        return DaskPool(self.client, task, self.torch_threads, waits=self.spec.kind != "address")
+        return DaskPool(self.client, task, self.spec.torch_threads, waits=self.spec.kind != "address")
 
 
 @contextmanager
@@ -108,7 +97,7 @@ def connected(
     if not isinstance(cluster, str):
         yield cluster
         return
-    spec = ClusterSpec.parse(cluster)
+    spec = ClusterSpec.parse(cluster).with_workers(workers)
     try:
         import dask.config
         import distributed  # noqa: F401
@@ -116,9 +105,6 @@ def connected(
         raise UsageError(
             'A cluster needs dask.distributed, which is not installed. Run: pip install "segkit-sdk[cluster]"'
         ) from error
-    if spec.kind != "address":
-        chosen = workers or spec.options.get("workers") or (os.cpu_count() or 1 if spec.kind == "local" else 1)
-        spec = ClusterSpec(spec.kind, options={**spec.options, "workers": chosen})
     with ExitStack() as stack:
         stack.enter_context(_no_sigpipe())
         try:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,22 @@ class ClusterSpec:
             f"The cluster {text!r} is of no kind that is known.{did_you_mean(kind, ('local', *_QUEUES))} Write it like "
             f"{_EXAMPLES}, or name a TOML file."
         )
+
+    def with_workers(self, workers: int | None) -> ClusterSpec:
+        """Return the same with a number of processes or jobs: this one, or what it says itself, or what is usual."""
+        if self.kind == "address":
+            return self
+        chosen = workers or self.options.get("workers") or (os.cpu_count() or 1 if self.kind == "local" else 1)
+        return replace(self, options={**self.options, "workers": chosen})
+
+    @property
+    def torch_threads(self) -> int:
+        """How many threads torch has for a block; 0 where that is the workers' own business."""
+        if self.kind == "address":
+            return 0
+        if self.kind == "local":
+            return max(1, (os.cpu_count() or 1) // int(self.with_workers(None).options["workers"]))
+        return max(1, int(self.options.get("cores", 1)) // int(self.options.get("processes", 1)))
 
     @classmethod
     def _load(cls, path: Path) -> ClusterSpec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from segkit.model._arithmetic import Augmentation, Layout, Precision
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Forward", "TooLargeError", "in_channels_last", "is_out_of_memory"]
+__all__ = ["Forward", "TooLargeError", "in_channels_last", "is_out_of_memory", "using_threads"]
 
 Crop = tuple[slice, ...]
 
@@ -48,6 +49,20 @@ def in_channels_last(network: nn.Module) -> nn.Module:
     return deepcopy(network).to(memory_format=torch.channels_last if planar else torch.channels_last_3d)  # type: ignore[call-overload,no-any-return]
 
 
+@contextmanager
+def using_threads(count: int | None) -> Iterator[None]:
+    """Let torch compute with so many threads inside the block, when asked from this thread; None for as many as it has."""
+    before = torch.get_num_threads()
+    if count is None or count == before:
+        yield
+        return
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 @dataclass(frozen=True, eq=False)
 class Forward:
     """How a network is called.
@@ -65,6 +80,8 @@ class Forward:
     augmentation
         ``none``; ``flips`` averages the predictions of the tile mirrored along each of its axes (8 calls of the network, 4 for
         a planar one); ``turns`` also turns it by a quarter in the plane (16 or 8 calls).
+    threads
+        Threads of torch on a CPU, on which the last bits depend; None for as many as it has.
     """
 
     network: nn.Module
@@ -72,6 +89,7 @@ class Forward:
     precision: Precision = "float32"
     layout: Layout = "contiguous"
     augmentation: Augmentation = "none"
+    threads: int | None = None
 
     @property
     def device(self) -> torch.device:
@@ -102,7 +120,7 @@ class Forward:
         if self.layout == "channels_last":
             tiles = tiles.contiguous(memory_format=torch.channels_last_3d)
         sums: list[Tensor] = []
-        with torch.inference_mode():
+        with using_threads(self.threads), torch.inference_mode():
             for flips, quarters in self._ways():
                 seen = torch.rot90(tiles, quarters, (3, 4)) if quarters else tiles
                 seen = seen.flip(flips) if flips else seen

@@ -175,6 +175,7 @@ class Model:
         precision: Precision | None = None,
         layout: Layout = "contiguous",
         dtype: Literal["float32", "float16"] = "float32",
+        threads: int | None = None,
     ) -> Volume:
         """Return the prediction for a volume, lazily: blocks are computed when they are asked for.
 
@@ -200,6 +201,8 @@ class Model:
             Order of numbers in memory, which changes speed and the last bits only; see `segkit.model.choose_arithmetic`.
         dtype
             Type of the prediction. float16 holds probabilities to a twothousandth, in half the space.
+        threads
+            Threads of torch on a CPU, on which the last bits depend; None for as many as it has.
 
         Returns
         -------
@@ -224,7 +227,12 @@ class Model:
         if layout == "channels_last":
             network = in_channels_last(network)
         forward = Forward(
-            network, self.task.activate, precision or cast("Precision", self.precision), layout, augmentation
+            network,
+            self.task.activate,
+            precision or cast("Precision", self.precision),
+            layout,
+            augmentation,
+            threads,
         )
         array = PredictedArray(
             image,
