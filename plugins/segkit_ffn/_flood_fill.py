@@ -74,16 +74,16 @@ class FloodFill:
         self._check(model, prediction, voxel_size)
         with one_thread():
             step = load_step(self.package, self.fingerprint, self.precision, self.device)
-            shape = prediction.shape[1:]
-            padded = _at_least(prediction, self.movement.field_of_view)
+            added = _around(prediction, self.movement)
+            padded = np.pad(prediction, [(0, 0), *((n, n) for n in added)], mode="symmetric")
             if self.boundary_channel is None:
                 walls = edges(padded, voxel_size)
             else:
                 walls = padded[self.boundary_channel] >= self.boundary_threshold
                 padded = np.delete(padded, self.boundary_channel, axis=0)
-            seeds = peaks(walls, voxel_size, self.order)
+            seeds = peaks(walls, voxel_size, self.movement.radius, self.order)
             filled = Engine(step, self.movement, self.policy).fill(model.normalization(padded), seeds)
-        return filled.ids[tuple(slice(0, n) for n in shape)]
+        return filled.ids[tuple(slice(a, a + n) for a, n in zip(added, prediction.shape[1:], strict=True))]
 
     def _check(self, model: Model, image: Array, voxel_size: Spacing) -> None:
         """Refuse an image that the network was not trained for."""
@@ -107,7 +107,13 @@ class FloodFill:
             )
 
 
-def _at_least(image: Array, shape: Triple) -> Array:
-    """Return an image ``(C, Z, Y, X)`` that is mirrored at its far sides until a field of view fits in."""
-    missing = [(0, max(0, n - have)) for n, have in zip(shape, image.shape[1:], strict=True)]
-    return np.pad(image, [(0, 0), *missing], mode="symmetric") if any(after for _, after in missing) else image
+def _around(image: Array, movement: Movement) -> Triple:
+    """Return by how many voxels (z, y, x) an image ``(C, Z, Y, X)`` is mirrored at its sides.
+
+    Along an axis shorter than the field of view, so that its middle can go anywhere.
+    """
+    z, y, x = (
+        radius if n < view else 0
+        for n, view, radius in zip(image.shape[1:], movement.field_of_view, movement.radius, strict=True)
+    )
+    return z, y, x

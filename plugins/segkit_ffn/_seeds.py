@@ -35,7 +35,7 @@ def edges(image: Array, voxel_size: Spacing) -> Array:
     return np.asarray(strength > ndimage.gaussian_filter(strength, sigma))
 
 
-def peaks(walls: Array, voxel_size: Spacing, order: Order = "distance") -> Array:
+def peaks(walls: Array, voxel_size: Spacing, margin: Triple, order: Order = "distance") -> Array:
     """Return voxels that are further from all walls than those around them.
 
     Parameters
@@ -44,8 +44,11 @@ def peaks(walls: Array, voxel_size: Spacing, order: Order = "distance") -> Array
         ``(Z, Y, X)``, true where no object can be begun.
     voxel_size
         ``(z, y, x)``; distances are physical.
+    margin
+        How far from all sides of the volume seeds have to be, in voxels (z, y, x).
     order
-        The most distant first, which begins with what is surely the inside of an object; or by z, y and x.
+        ``distance``: the most distant first, which begins with what is surely the inside of an object. ``position``: by z, y
+        and x, without those of objects that are thickest in the margin, as in the published algorithm.
 
     Returns
     -------
@@ -58,12 +61,16 @@ def peaks(walls: Array, voxel_size: Spacing, order: Order = "distance") -> Array
     if not walls.any():
         distance = np.ones(walls.shape, np.float32)
     distance += np.random.RandomState(42).random_sample(distance.shape) * _NOISE
+    inner = tuple(slice(m, n - m) for m, n in zip(margin, walls.shape, strict=True))
+    if order == "distance":
+        found = _maxima(distance[inner]) + np.array(margin)
+        return found[np.argsort(-distance[tuple(found.T)], kind="stable")]
+    found = _maxima(distance)
+    found = found[((found >= margin) & (found < np.subtract(walls.shape, margin))).all(1)]
+    return found[np.lexsort(found.T[::-1])]
+
+
+def _maxima(distance: Array) -> Array:
+    """Return voxels ``(N, 3)`` int64 that are above 0 and those around them."""
     found = peak_local_max(distance, min_distance=_APART, threshold_abs=0, threshold_rel=0, exclude_border=False)
-    keys = found.T[::-1] if order == "position" else (*found.T[::-1], -distance[tuple(found.T)])
-    return np.asarray(found[np.lexsort(keys)], np.int64)
-
-
-def within(seeds: Array, shape: Triple, margin: Triple) -> Array:
-    """Return the seeds that are at least `margin` voxels away from all sides of a volume of `shape`."""
-    inside = (seeds >= margin) & (seeds < np.subtract(shape, margin))
-    return np.asarray(seeds[inside.all(1)])
+    return np.asarray(found, np.int64)
