@@ -138,3 +138,17 @@ def test_cells_are_cubes_as_far_as_the_volume_goes(shape, voxel_size, expected) 
     cell = cell_shape(shape, voxel_size)
     assert cell == expected
     assert np.prod(cell, dtype=float) < 1.01 * 192**3
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_parts_of_what_is_in_memory(workers) -> None:
+    expected = ndimage.label(field() > 0.65)[0]
+    found = segment(field(), Unsteady(), block_shape=(8, 9, 16), workers=workers)
+    for one in (found, pickle.loads(pickle.dumps(found))):
+        assert (one.dtype, one.shape) == (np.uint64, SHAPE)
+        np.testing.assert_array_equal(one[7:9, ::3, -1], expected[7:9, ::3, -1])
+        np.testing.assert_array_equal(one.read(Box((5, 0, 15), (6, 36, 17))), expected[5:6, :, 15:17])
+        np.testing.assert_array_equal(np.asarray(one.dask[3:20]), expected[3:20])
+    whole = found.read()
+    whole[:] = 0  # an array of the caller's own
+    np.testing.assert_array_equal(found.read(), expected)

@@ -19,7 +19,7 @@ Array = np.ndarray[Any, Any]
 
 
 def segment_in_memory(provisional: Provisional, min_size: int, progress: Progress) -> Volume:
-    """Cut, stitch and rename in arrays; see `segkit.segment`."""
+    """Cut and stitch in arrays, and rename what is read of them; see `segkit.segment`."""
     layout, volume, workers = provisional.layout, provisional.prediction, provisional.threads
     count = len(layout.lattice)
     held = Held(layout, {})
@@ -32,16 +32,11 @@ def segment_in_memory(provisional: Provisional, min_size: int, progress: Progres
 
     columns = []
     for index, found_there in enumerate(provisional.cuts(range(count), keep)):
-        progress(index, 3 * count)
+        progress(index, 2 * count)
         columns.append(found_there)
     look, found = Look.of(layout, held, provisional.segmenter), Found()
     for index, pairs in enumerate(in_order(look.pairs, range(count), layout, workers=workers)):
-        progress(count + index, 3 * count)
+        progress(count + index, 2 * count)
         found.add(*columns[index], pairs)
-    relabelled = Relabelled(layout, held, Names.of(found, min_size))
-    ids = np.empty(volume.spatial_shape, np.uint64)
-    written = in_order(lambda index: relabelled.write(index, volume.box, ids), range(count), layout, workers=workers)
-    for index, _ in enumerate(written):
-        progress(2 * count + index, 3 * count)
-    progress(3 * count, 3 * count)
-    return volume.with_array(ids, "zyx")
+    progress(2 * count, 2 * count)
+    return volume.with_array(Relabelled(layout, held, Names.of(found, min_size), workers), "zyx")

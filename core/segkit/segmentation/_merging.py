@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -156,11 +157,14 @@ class Relabelled:
         Their provisional objects.
     names
         Their final ids.
+    threads
+        How many blocks are worked on at once where many are asked for.
     """
 
     layout: Layout
     opinions: Opinions
     names: Names
+    threads: int = 1
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -175,11 +179,13 @@ class Relabelled:
     def __getitem__(self, key: tuple[slice, ...]) -> Array:
         box = box_of(key, self.shape)
         out = np.empty(box.shape, np.uint64)
-        for index in self.layout.lattice.touching(box):
-            self.write(index, box, out)
+        indices = list(self.layout.lattice.touching(box))
+        with ThreadPoolExecutor(max(1, min(self.threads, len(indices))), "segkit-rename") as pool:
+            for _ in pool.map(lambda index: self._write(index, box, out), indices):
+                pass
         return out
 
-    def write(self, index: int, box: Box, out: Array) -> None:
+    def _write(self, index: int, box: Box, out: Array) -> None:
         """Write what block `index` holds of `box` into `out`, which covers `box`."""
         from segkit.segmentation._passes import rename
 

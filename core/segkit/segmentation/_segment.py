@@ -84,6 +84,8 @@ def segment(
     -------
     Volume
         ``(Z, Y, X)`` uint64: objects are numbered from 1 in the order of their first voxels (z, then y, then x).
+        Without a `path`, what is kept is the objects of each block, in 2 bytes a voxel where those suffice, and a table
+        of final ids, which each reading looks up; ``read()`` gives an array that needs no more looking up.
 
     Raises
     ------
