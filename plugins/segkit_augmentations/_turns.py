@@ -9,10 +9,12 @@ from itertools import permutations, product
 import numpy as np
 
 from segkit.contracts import Array, Patch
+from segkit_augmentations._rows import copy_rows
 
 __all__ = ["Flips", "Turns"]
 
-Turn = tuple[tuple[int, int, int], tuple[int, int, int]]
+Extent = tuple[int, int, int]
+Turn = tuple[Extent, Extent]
 """Which axis (z, y, x) comes to lie along each axis, and whether it is read forwards (1) or backwards (-1)."""
 
 AS_IT_IS: Turn = ((0, 1, 2), (1, 1, 1))
@@ -44,15 +46,16 @@ def turns_of(kinds: tuple[object, object, object], upright: bool) -> tuple[Turn,
 def _turned(patch: Patch, turn: Turn) -> Patch:
     """Turn everything in a patch alike."""
     order, signs = turn
-    arrays = patch.raw, patch.labels, patch.mask
+    raw, labels, mask = patch.raw, patch.labels, patch.mask
     if turn == AS_IT_IS:
-        raw, labels, mask = (np.ascontiguousarray(array) for array in arrays)
+        raw, labels, mask = np.ascontiguousarray(raw), np.ascontiguousarray(labels), np.ascontiguousarray(mask)
     elif order[2] == 2:
-        raw, labels, mask = _rows_kept(*arrays, turn)
+        raw, labels, mask = _rows_kept(raw, labels, mask, turn)
     else:
         z, y, x = (slice(None, None, sign) for sign in signs)
         views = (
-            array.transpose(*range(array.ndim - 3), *(array.ndim - 3 + axis for axis in order)) for array in arrays
+            array.transpose(*range(array.ndim - 3), *(array.ndim - 3 + axis for axis in order))
+            for array in (raw, labels, mask)
         )
         raw, labels, mask = (np.ascontiguousarray(view[..., z, y, x]) for view in views)
     return Patch(raw, labels, mask, patch.voxel_size, patch.origin)
@@ -60,23 +63,24 @@ def _turned(patch: Patch, turn: Turn) -> Patch:
 
 def _rows_kept(raw: Array, labels: Array, mask: Array, turn: Turn) -> tuple[Array, Array, Array]:
     """Turn image, labels and mask where x remains x, forwards or backwards."""
-    from segkit_augmentations._rows import copy_rows
-
-    (first, second, _), (sign_z, sign_y, sign_x) = turn
-    shape, strides = mask.shape, (mask.shape[1] * mask.shape[2], mask.shape[2])
-    steps = sign_z * strides[first], sign_y * strides[second], sign_x
-    new = shape[first], shape[second], shape[2]
-    start = -sum(min(step, 0) * (n - 1) for step, n in zip(steps, new))
+    # Written out, because this takes about as long as a small patch does.
+    extent, start, steps = _walk(mask.shape, turn)
     images, ids, known = _bits(raw), _bits(labels), _bits(mask)
-    several = ids.reshape(-1, *shape)
-    results = (
-        np.empty((len(raw), *new), images.dtype),
-        np.empty((len(several), *new), ids.dtype),
-        np.empty(new, np.uint8),
-    )
-    copy_rows(images, several, known, start, steps, *results)
-    labels_shape = (*labels.shape[:-3], *new)
-    return results[0].view(raw.dtype), results[1].view(labels.dtype).reshape(labels_shape), results[2].view(np.bool_)
+    raw_out = np.empty(images.shape[:-3] + extent, images.dtype)
+    labels_out = np.empty(ids.shape[:-3] + extent, ids.dtype)
+    mask_out = np.empty(extent, known.dtype)
+    copy_rows(images, ids, known, start, steps, raw_out, labels_out, mask_out)
+    return raw_out.view(raw.dtype), labels_out.view(labels.dtype), mask_out.view(mask.dtype)
+
+
+@cache
+def _walk(shape: Extent, turn: Turn) -> tuple[Extent, int, Extent]:
+    """Return the extent of what is turned, its first element in a contiguous array, and the steps from there."""
+    (first, second, _), (sign_z, sign_y, sign_x) = turn
+    strides = shape[1] * shape[2], shape[2]
+    extent = shape[first], shape[second], shape[2]
+    steps = sign_z * strides[first], sign_y * strides[second], sign_x
+    return extent, -sum(min(step, 0) * (n - 1) for step, n in zip(steps, extent, strict=True)), steps
 
 
 def _bits(array: Array) -> Array:
@@ -84,7 +88,7 @@ def _bits(array: Array) -> Array:
 
     As bits, there are four types to compile for; and an array that is contiguous and may be written to is always one type.
     """
-    if not (array.flags.c_contiguous and array.flags.writeable):
+    if not array.flags.carray:
         array = array.copy("C")
     return array.view(BITS[array.itemsize])
 
@@ -99,7 +103,7 @@ class Flips:
         """Return a patch of which each axis was mirrored or not."""
         # An axis of a single voxel is left alone, so that such a patch need not be copied.
         extent, chances = patch.mask.shape, rng.random(3).tolist()
-        z, y, x = (-1 if may and n > 1 and chance < 0.5 else 1 for may, n, chance in zip(self.axes, extent, chances))
+        z, y, x = [-1 if may and n > 1 and chance < 0.5 else 1 for may, n, chance in zip(self.axes, extent, chances)]
         return _turned(patch, ((0, 1, 2), (z, y, x)))
 
 
