@@ -2,7 +2,7 @@
 
 All take `Overlaps`, so a volume of any size is read once for all of them. Id 0 is a segment like any other here; leave
 out the voxels that the labels call background beforehand (`without_background`) to compare objects only, as the CREMI
-and SNEMI3D challenges do.
+and SNEMI3D challenges do, and those that are in no segment too (`segmented`) to judge only what was segmented.
 
 Sources: variation of information, Meila, J. Multivariate Anal. 98 (2007), in bits and split in two as by Nunez-Iglesias
 et al., PLoS ONE 8 (2013); adapted Rand error, Arganda-Carreras et al., Front. Neuroanat. 9 (2015), in the unbiased
@@ -17,12 +17,46 @@ import numpy as np
 
 from segkit.metrics.contingency import Overlaps
 
-__all__ = ["adapted_rand", "rand_index", "variation_of_information", "without_background"]
+__all__ = [
+    "adapted_rand",
+    "coverage",
+    "purity",
+    "rand_index",
+    "segmented",
+    "variation_of_information",
+    "without_background",
+]
 
 
 def without_background(overlaps: Overlaps) -> Overlaps:
     """Leave out the voxels whose label is 0; what the segmentation says there no longer counts for or against it."""
     return overlaps.where(overlaps.labels != 0)
+
+
+def segmented(overlaps: Overlaps) -> Overlaps:
+    """Leave out the voxels that are in no segment or in no object: those whose id is 0 on either side."""
+    return overlaps.where((overlaps.segments != 0) & (overlaps.labels != 0))
+
+
+def coverage(overlaps: Overlaps) -> float:
+    """Return the part of all voxels of objects that are in a segment, 0 to 1; NaN without objects."""
+    objects = overlaps.labels != 0
+    return _ratio(
+        float(overlaps.counts[objects & (overlaps.segments != 0)].sum()), float(overlaps.counts[objects].sum())
+    )
+
+
+def purity(overlaps: Overlaps) -> float:
+    """Return the part of the voxels in a segment and an object that are of the main object of their segment, 0 to 1.
+
+    It falls with mergers and not with splits; NaN where nothing is segmented. As in Manning, Raghavan & Schütze,
+    Introduction to Information Retrieval (2008), section 16.3.
+    """
+    both = segmented(overlaps)
+    if not len(both.counts):
+        return math.nan
+    starts = np.flatnonzero(np.diff(both.segments, prepend=np.uint64(0)))  # sorted by segment, none of them 0
+    return float(np.maximum.reduceat(both.counts, starts).sum()) / both.voxels
 
 
 def variation_of_information(overlaps: Overlaps) -> tuple[float, float]:

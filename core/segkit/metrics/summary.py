@@ -12,7 +12,7 @@ import numpy as np
 from segkit.metrics.contingency import Overlaps
 from segkit.metrics.matching import DSB_THRESHOLDS, match, mean_average_precision
 from segkit.metrics.overlap import SCORES, overlap_scores
-from segkit.metrics.partition import adapted_rand, rand_index, variation_of_information
+from segkit.metrics.partition import adapted_rand, coverage, purity, rand_index, segmented, variation_of_information
 
 __all__ = ["EXPLANATIONS", "Explanation", "class_scores", "object_scores"]
 
@@ -48,6 +48,12 @@ EXPLANATIONS: Mapping[str, Explanation] = {
     "adapted_rand_precision": Explanation("higher", "joined pairs that belong together"),
     "adapted_rand_recall": Explanation("higher", "pairs that belong together and are joined"),
     "rand_index": Explanation("higher", "pairs judged right; always near 1"),
+    "voi_segmented": Explanation("lower", "voi of the voxels in a segment and an object"),
+    "voi_split_segmented": Explanation("lower", "of these, cost of objects cut in pieces"),
+    "voi_merge_segmented": Explanation("lower", "of these, cost of objects joined"),
+    "adapted_rand_error_segmented": Explanation("lower", "adapted Rand error of these voxels"),
+    "purity": Explanation("higher", "of these, those in the main object of their segment"),
+    "coverage": Explanation("higher", "voxels of objects that are in a segment"),
     "average_precision": Explanation("higher", "mean over IoU above 0.5 to 0.95"),
     "average_precision_50": Explanation("higher", "TP / (TP + FP + FN), IoU above 0.5"),
     "average_precision_75": Explanation("higher", "TP / (TP + FP + FN), IoU above 0.75"),
@@ -57,6 +63,22 @@ EXPLANATIONS: Mapping[str, Explanation] = {
     "panoptic_quality": Explanation("higher", "f1_50 times mean IoU of the matches"),
     "segments": Explanation("", "objects in the result"),
     "objects": Explanation("", "objects in the labels"),
+    "nerl": Explanation("higher", "erl over that of a perfect result"),
+    "erl": Explanation("higher", "expected run length: cable to follow before an error"),
+    "erl_perfect": Explanation("", "erl of a perfect result"),
+    "error_free_path": Explanation("higher", "mean length of stretches without any error"),
+    "correct_share": Explanation("higher", "cable that is right"),
+    "split_share": Explanation("lower", "cable between two segments"),
+    "omitted_share": Explanation("lower", "cable in no segment"),
+    "merged_share": Explanation("lower", "cable in segments that hold several skeletons"),
+    "splits": Explanation("lower", "pairs of segments that meet on a skeleton"),
+    "splits_per_mm": Explanation("lower", "splits for each millimetre of cable"),
+    "split_edges": Explanation("lower", "edges where segments meet"),
+    "mergers": Explanation("lower", "skeletons that segments join, less one each"),
+    "mergers_per_mm": Explanation("lower", "mergers for each millimetre of cable"),
+    "merging_segments": Explanation("lower", "segments that hold several skeletons"),
+    "skeletons": Explanation("", "skeletons of the truth"),
+    "cable": Explanation("", "length of all skeletons together"),
 }
 
 
@@ -64,6 +86,8 @@ def object_scores(overlaps: Overlaps) -> dict[str, float]:
     """Return the scores of a segmentation into objects."""
     split, merge = variation_of_information(overlaps)
     error, precision, recall = adapted_rand(overlaps)
+    both = segmented(overlaps)
+    split_segmented, merge_segmented = variation_of_information(both)
     matchings = match(overlaps, DSB_THRESHOLDS)
     half, three_quarters = matchings[0], matchings[DSB_THRESHOLDS.index(0.75)]
     return {
@@ -74,6 +98,12 @@ def object_scores(overlaps: Overlaps) -> dict[str, float]:
         "adapted_rand_precision": precision,
         "adapted_rand_recall": recall,
         "rand_index": rand_index(overlaps),
+        "voi_segmented": split_segmented + merge_segmented,
+        "voi_split_segmented": split_segmented,
+        "voi_merge_segmented": merge_segmented,
+        "adapted_rand_error_segmented": adapted_rand(both)[0],
+        "purity": purity(overlaps),
+        "coverage": coverage(overlaps),
         "average_precision_50": half.average_precision,
         "average_precision_75": three_quarters.average_precision,
         "average_precision": mean_average_precision(matchings),
