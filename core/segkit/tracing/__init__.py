@@ -1,9 +1,21 @@
-"""From objects to skeletons: traces, their measurements, and SWC files."""
+"""From objects to skeletons and surfaces: traces, their measurements, and the files they are exchanged in."""
 
 from __future__ import annotations
 
+from segkit.tracing._evaluation import TraceEvaluation, evaluate_traces, read_traces
+from segkit.tracing._forest import spanning_forest
 from segkit.tracing._many import Traces, trace
 from segkit.tracing._swc import read_swc, write_swc
 from segkit.tracing._trace import Trace
 
-__all__ = ["Trace", "Traces", "read_swc", "trace", "write_swc"]
+__all__ = [
+    "Trace",
+    "TraceEvaluation",
+    "Traces",
+    "evaluate_traces",
+    "read_swc",
+    "read_traces",
+    "spanning_forest",
+    "trace",
+    "write_swc",
+]
