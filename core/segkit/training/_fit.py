@@ -53,7 +53,7 @@ def fit(recipe: Recipe | str | Path, folder: str | Path) -> Run:
     Returns
     -------
     Run
-        The run; ``segkit.Model.load(folder)`` loads its best weights.
+        The run; ``segkit.Model.load(folder)`` loads its best weights, and its folder ``final`` holds the last ones.
 
     Raises
     ------
@@ -216,10 +216,10 @@ def _loop(setup: Setup, run: Run, world: World, stop: Callable[[], bool]) -> Gen
         saved_step, saved_at = progression.step, monotonic()
         return tell(Checkpoint(progression.step), sync=True)
 
-    def publish() -> None:
+    def publish(name: str = "model") -> None:
         if world.leads:
             scores = run.state().validations.get(progression.step, {})
-            setup.model({"step": progression.step, **scores}).save(run.folder / "model")
+            setup.model({"step": progression.step, **scores}).save(run.folder / name)
 
     def score() -> Iterator[Event]:
         """Validate, and keep what is best; yields nothing if it was asked to stop in between."""
@@ -302,6 +302,7 @@ def _loop(setup: Setup, run: Run, world: World, stop: Callable[[], bool]) -> Gen
         yield save()
     if not setup.boxes or not (run.folder / "model").exists():
         publish()  # without a validation the last weights are the ones to keep
+    publish("final")
     if world.leads:
         run.write_history(run.state())
         draw()

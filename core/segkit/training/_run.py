@@ -6,6 +6,7 @@
     counts/                    how many labels are where, so that going on need not count them again
     checkpoints/<step>/        state to go on from; the newest two, and the best
     model/                     the best weights, as a package
+    final/                     the last weights, likewise, once the training has ended
 
 "Where does it stand" is computed from this content; no pointer file could disagree with it.
 """
