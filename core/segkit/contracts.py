@@ -230,7 +230,7 @@ class Segmenter(Protocol):
     stitching
         How objects of neighbouring blocks are recognised as one: ``"touching"`` joins all that touch across the face
         between two blocks (exact for connected components); ``"overlap"`` compares what both blocks say about the
-        voxels that their halos share, and joins objects that mostly coincide.
+        voxels that their halos share, and joins objects of which a connected piece there mostly coincides.
     connectivity
         Optional, for ``"touching"``: which neighbours of a voxel it touches, 6 (across faces, the default), 18 (edges
         too) or 26 (corners too).

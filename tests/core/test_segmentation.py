@@ -89,6 +89,38 @@ def test_overlap_joins_what_both_sides_see(cell_voxels) -> None:
     np.testing.assert_array_equal(whole, found)
 
 
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.tuples(*[st.integers(1, 12)] * 3),
+    st.integers(20, 300),
+    st.tuples(*[st.integers(1, 3)] * 3),
+    st.floats(0.1, 0.7),
+    st.integers(0, 99),
+)
+def test_overlap_is_exact_for_components(shape, cell_voxels, halo, density, seed) -> None:
+    """What is one object in a cell and two in the next, which does not see how they are connected, is one in the end."""
+    foreground = (np.random.default_rng(seed).random(shape) < density).astype(np.uint8)
+    found = segment(foreground, Overlapping(halo=halo, cell_voxels=cell_voxels)).read()
+    np.testing.assert_array_equal(found, ndimage.label(foreground)[0])
+
+
+def test_overlap_does_not_join_what_one_side_holds_apart() -> None:
+    """Two objects that a cell takes for one stay two where the other cell knows better: the larger goes on, not both."""
+
+    class Blind(Overlapping):
+        def __call__(self, prediction, voxel_size):
+            ids = np.where(prediction[0] > 0, 1 + (np.arange(prediction.shape[2]) > 4)[:, None], 0)
+            merged = prediction[0].max() > 1  # the mark of the cell that sees them as one
+            return np.minimum(ids, 1) if merged else ids
+
+    foreground = np.zeros((1, 12, 40), np.float32)
+    foreground[0, 2:10, 2:38] = 1
+    foreground[0, 2, 2] = 2
+    found = segment(foreground, Blind(halo=(0, 0, 8), cell_voxels=240)).read()
+    assert found.max() == 2
+    assert found[0, 3, 3] == found[0, 8, 3] == found[0, 8, 37] != found[0, 3, 37]
+
+
 def test_small_objects_go_after_stitching() -> None:
     foreground = np.zeros((8, 8, 20), np.float32)
     foreground[2, 2, 1:19] = 1  # 18 voxels, no more than 5 in any block

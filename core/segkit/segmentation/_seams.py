@@ -19,8 +19,9 @@ __all__ = ["SHARED", "Held", "Look", "Opinions", "Stored", "contents"]
 Array = np.ndarray[Any, Any]
 
 SHARED = 0.5
-"""Two objects are one if the voxels they share are more than this part of the voxels that either has, where both
-blocks see them. Above one half, an object has at most one such partner in each neighbouring block."""
+"""Two objects are one if the voxels that a piece of each shares with one of the other are more than this part of the voxels
+that either piece has. A piece is a connected part of an object where both blocks see it. Above one half, a piece has at
+most one partner in each neighbouring block."""
 
 
 class Opinions(Protocol):
@@ -120,20 +121,38 @@ class Look:
         return np.concatenate(found)
 
     def _overlapping(self, index: int, cut: Array) -> Array:
-        """Return pairs of keys ``(P, 2)`` of objects that a block and its later neighbours mostly agree on."""
+        """Return pairs of keys ``(P, 2)`` of objects that a block and its later neighbours mostly agree on, piece by piece.
+
+        What is one object in one block may be two where the other cannot see the connection, so objects are not compared as
+        a whole. Neither is half of a piece enough: a block that holds two objects for one has no say against the other.
+        """
         found = [np.zeros((0, 2), np.uint64)]
         seen = self.layout.seen(index)
         for other in self.layout.later_neighbours(index):
             shared = seen & self.layout.seen(other)
             if shared is None:
                 continue
+            mine, own = _pieces(cut[shared.relative_to(seen.start).slices])
+            theirs, their_own = _pieces(self.opinions.read(other, shared))
             table = Contingency()
-            table.update(cut[shared.relative_to(seen.start).slices], self.opinions.read(other, shared))
+            table.update(mine, theirs)
             both = table.overlaps()
             union = both.segment_sizes + both.label_sizes - both.counts
             one = (both.segments != 0) & (both.labels != 0) & (both.counts > SHARED * union)
-            found.append(np.stack([_keys(index, both.segments[one]), _keys(other, both.labels[one])], 1))
+            pieces = both.segments[one].astype(np.intp), both.labels[one].astype(np.intp)
+            pairs = np.stack([_keys(index, own[pieces[0]]), _keys(other, their_own[pieces[1]])], 1)
+            found.append(np.unique(pairs, axis=0))
         return np.concatenate(found)
+
+
+def _pieces(ids: Array) -> tuple[Array, Array]:
+    """Return the connected parts of objects, across faces, and which object each part is of."""
+    import cc3d
+
+    parts = cc3d.connected_components(np.ascontiguousarray(ids), connectivity=6, out_dtype=np.uint32)
+    own = np.zeros(int(parts.max(initial=0)) + 1, ids.dtype)
+    own[parts.reshape(-1)] = ids.reshape(-1)
+    return parts, own
 
 
 def contents(layout: Layout, index: int, ids: Array) -> tuple[Array, Array, Array]:
