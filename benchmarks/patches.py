@@ -20,15 +20,14 @@ contest = Contest(__file__)
 CASES = {"64³ x 4": ((64, 64, 64), 4), "96³ x 2": ((96, 96, 96), 2), "256² x 8": ((1, 256, 256), 8)}
 
 
-def patches_of(task: Task) -> int:
-    """Patches in a round: about as many voxels in every case."""
-    return max(task["batch"], int(2**24 / np.prod(task["shape"]) / task["batch"]) * task["batch"])
+PATCHES = 64  # in a round of those that decode every patch
+MANY = 512  # of those that hold decoded voxels and are quick
 
 
 def starts(task: Task, number: int) -> list[list[int]]:
     """Corners of the patches of a round, uniform over the volume."""
     rng = np.random.default_rng(number)
-    return [[int(rng.integers(task["side"] - n + 1)) for n in task["shape"]] for _ in range(patches_of(task))]
+    return [[int(rng.integers(task["side"] - n + 1)) for n in task["shape"]] for _ in range(PATCHES)]
 
 
 def slicing(arrays: list, task: Task) -> Work:
@@ -105,7 +104,7 @@ def torch_em_serial(task: Task) -> Work:
     dataset = torch_em_dataset(task)
 
     def work(number: int) -> float:
-        return sum(1 for index in range(patches_of(task)) if dataset[number * 10**6 + index])
+        return sum(1 for index in range(PATCHES) if dataset[number * 10**6 + index])
 
     return work
 
@@ -118,7 +117,7 @@ def torch_em_workers(task: Task) -> Work:
     batches = iter(loader)
 
     def work(number: int) -> float:
-        return sum(len(next(batches)[0]) for _ in range(patches_of(task) // task["batch"]))
+        return sum(len(next(batches)[0]) for _ in range(PATCHES // task["batch"]))
 
     return work
 
@@ -141,7 +140,7 @@ def gunpowder_pipeline(task: Task) -> Work:
     build.__enter__()
 
     def work(number: int) -> float:
-        return sum(1 for _ in range(patches_of(task)) if pipeline.request_batch(request))
+        return sum(1 for _ in range(PATCHES) if pipeline.request_batch(request))
 
     return work
 
@@ -166,7 +165,7 @@ def monai_crops(task: Task) -> Work:
 
     def work(number: int) -> float:
         crop.set_random_state(number)
-        return sum(1 for _ in range(patches_of(task)) if [t.clone() for t in crop(arrays).values()])
+        return sum(1 for _ in range(MANY) if [t.clone() for t in crop(arrays).values()])
 
     return work
 
@@ -182,7 +181,7 @@ def torchio_crops(task: Task) -> Work:
     draw = torchio.data.UniformSampler(tuple(task["shape"]))
 
     def work(number: int) -> float:
-        drawn = zip(draw(subject), range(patches_of(task)), strict=False)
+        drawn = zip(draw(subject), range(MANY), strict=False)
         return sum(1 for patch, _ in drawn if [patch[name].data.clone() for name in ("raw", "labels")])
 
     return work
@@ -204,9 +203,11 @@ def segkit_batches(task: Task, **options: object) -> Work:
     )
     addresses = ([(step, sample) for sample in range(task["batch"])] for step in itertools.count())
     batches = load_batches(addresses, sampler.training_example, workers=2)
+    # In a cycle every neighbourhood is decoded once: part of one would hold more of that work than its share, or less.
+    steps = max(PATCHES // task["batch"], sampler.reuse.times * sampler.reuse.spread)
 
     def work(number: int) -> float:
-        return sum(len(next(batches).raw) for _ in range(patches_of(task) // task["batch"]))
+        return sum(len(next(batches).raw) for _ in range(steps))
 
     return work
 
@@ -225,9 +226,10 @@ def segkit_uniform(task: Task) -> Work:
 
 WORDS = """
 A patch is an image and its labels, out of a store of 64³ chunks (zstd), at a random place: 512³ voxels, uint8 and
-uint32. Peers in memory hold the whole volume decoded. Those of segkit are finished training examples, normalised and with target
-and mask, as a training draws them: 32 from each decoded neighbourhood, or one. What reusing a decoded neighbourhood means for a training is in
-[Sampling](../reference/sampling.md).
+uint32. Peers in memory hold the whole volume decoded. Those of segkit are finished training examples, normalised and
+with target and mask, as a training draws them: 32 from each decoded neighbourhood, or one. What reusing a decoded
+neighbourhood means for a training is in [Sampling](../reference/sampling.md). A round is 64 patches where each of them
+is decoded, and 512 of what is held decoded: with reuse, just those in which every neighbourhood is decoded anew once.
 """
 
 

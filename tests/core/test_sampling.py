@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from segkit import Sample, Volume
 from segkit.errors import DataError, UsageError
@@ -64,6 +65,31 @@ def test_threads_change_nothing(task, rng):
     )
     assert len(one) == 6
     np.testing.assert_array_equal(one, many)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("options", [{}, {"patch_shape": (1, 6, 5), "planes": "all"}])
+def test_images_are_normalised_in_their_place_in_the_batch(task, rng, options, mirrored):
+    """Also where an augmentation returns another look at that very place."""
+    raw = rng.integers(0, 255, (16, 20, 24), np.uint8)
+    chain = [("mirrored", lambda patch, g: replace(patch, raw=patch.raw[..., ::-1]))] if mirrored else []
+    sampler, plain = (
+        sampler_of([made(raw, (raw > 200).astype(np.uint8))], task, augmentations=one, **options) for one in (chain, [])
+    )
+    examples = {}
+
+    def read(step, number, room):
+        return examples.setdefault((step, number), sampler.training_example(step, number, room))
+
+    addresses = [[(step, number) for number in range(2)] for step in range(12)]
+    for step, batch in enumerate(load_batches(addresses, read)):
+        assert {part.dtype for part in (batch.raw, batch.target, batch.mask)} == {torch.float32}
+        for number in range(2):
+            alone = plain.training_example(step, number)
+            np.testing.assert_array_equal(batch.raw[number], alone.raw[..., ::-1] if mirrored else alone.raw)
+            np.testing.assert_array_equal(batch.target[number], alone.target)
+            np.testing.assert_array_equal(batch.mask[number, 0], alone.mask)
+            assert np.shares_memory(batch.raw[number].numpy(), examples[step, number].raw)
 
 
 def test_every_labelled_voxel_is_as_likely_as_any_other(task):
