@@ -95,6 +95,8 @@ class Attempt:
                         "others are written. Remove the cause and run the same again: only these are then computed."
                     )
         if not open_zarr(self.root).metadata["complete"]:
+            for blocks in levels if self.cluster is not None else ():
+                blocks.sweep()  # workers that died leave halves; whoever still writes one writes what is there already
             set_complete(self.root, True)
 
     def _unwritten(self, level: int, blocks: Blocks) -> list[int]:
