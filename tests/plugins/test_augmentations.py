@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from segkit.contracts import Patch
 from segkit.errors import UsageError
 from segkit_augmentations._bands import resampling
 from segkit_augmentations._sharpness import blurred
+from segkit_augmentations._turns import _turned as turned_by
 from segkit_augmentations._turns import turns_of
 
 ALL = {
@@ -92,6 +94,20 @@ def test_flips_mirror_the_axes_asked_for():
         np.ascontiguousarray(patch.raw[..., ::-1]).tobytes(),
     }
     assert distinct(augmentations.flips(z=False, y=False, x=False), patch) == {patch.raw.tobytes()}
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5), (1, 4, 6), (3, 1, 5), (4, 3, 1), (1, 1, 1)])
+@pytest.mark.parametrize("channels", [(), (2,)])
+def test_flips_are_what_slices_are(shape, channels, rng):
+    raw, mask = rng.normal(size=(2, *shape)).astype(np.float32), rng.random(shape) < 0.5
+    labels = rng.integers(0, 2**63, (*channels, *shape), dtype=np.uint64)
+    for signs in product((1, -1), repeat=3):
+        turned = turned_by(Patch(raw, labels, mask), ((0, 1, 2), signs))
+        at = (..., *(slice(None, None, sign) for sign in signs))
+        np.testing.assert_array_equal(turned.raw, raw[at])
+        np.testing.assert_array_equal(turned.labels, labels[at])
+        np.testing.assert_array_equal(turned.mask, mask[at])
+        assert turned.mask.dtype == bool
 
 
 @pytest.mark.parametrize(
