@@ -64,10 +64,10 @@ def peaks(walls: Array, voxel_size: Spacing, margin: Triple, order: Order = "dis
     inner = tuple(slice(m, n - m) for m, n in zip(margin, walls.shape, strict=True))
     if order == "distance":
         found = _maxima(distance[inner]) + np.array(margin)
-        return found[np.argsort(-distance[tuple(found.T)], kind="stable")]
+        return np.asarray(found[np.argsort(-distance[tuple(found.T)], kind="stable")])
     found = _maxima(distance)
     found = found[((found >= margin) & (found < np.subtract(walls.shape, margin))).all(1)]
-    return found[np.lexsort(found.T[::-1])]
+    return np.asarray(found[np.lexsort(found.T[::-1])])
 
 
 def _maxima(distance: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import lru_cache
@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
+from llvmlite.binding import get_host_cpu_features  # type: ignore[import-untyped]
+from torch import nn
 
 from segkit.errors import DataError
 from segkit.model import Model, choose_device, hash_package
+from segkit_ffn._stack import Stack
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor
 
 __all__ = ["Precision", "Step", "load_model", "load_step", "one_thread"]
 
@@ -33,17 +36,23 @@ class Step:
     network
         Maps ``(N, C + 1, Z, Y, X)``, object maps as logits in the last channel, to their change ``(N, 1, Z, Y, X)``.
     precision
-        Number format: see `segkit_ffn.flood_fill`.
+        See `segkit_ffn.flood_fill`.
     device
         Where to compute.
     """
 
     def __init__(self, network: nn.Module, precision: Precision = "exact", device: str = "cpu") -> None:
         self.device = torch.device(choose_device(device))
-        self._dtype = torch.bfloat16 if chosen(precision, self.device) == "bfloat16" else torch.float32
-        self._format = torch.contiguous_format if precision == "exact" else torch.channels_last_3d
         own = deepcopy(network).eval().requires_grad_(False)
-        self._network = own.to(device=self.device, dtype=self._dtype, memory_format=self._format)  # type: ignore[call-overload]
+        half = precision == "bfloat16" or (precision == "auto" and _computes_in_half(self.device))
+        self._dtype, self._format = torch.float32, torch.contiguous_format
+        self._network: Callable[[Tensor], Tensor] = own
+        if precision != "exact" and self.device.type == "cpu" and Stack.takes(own) and not _multiplies_matrices():
+            self._network = Stack(own, half)
+        elif precision != "exact":
+            self._dtype, self._format = torch.bfloat16 if half else torch.float32, torch.channels_last_3d
+        if isinstance(self._network, nn.Module):
+            self._network.to(device=self.device, dtype=self._dtype, memory_format=self._format)  # type: ignore[call-overload]
 
     def __call__(self, images: Array, logits: Array) -> Array:
         """Return new logits ``(N, Z, Y, X)`` float32 for images ``(N, C, Z, Y, X)`` and logits ``(N, Z, Y, X)``."""
@@ -55,13 +64,20 @@ class Step:
         return after
 
 
-def chosen(precision: Precision, device: torch.device) -> Precision:
-    """Return the number format that ``auto`` stands for: bfloat16 where the device computes in it."""
-    if precision != "auto":
-        return precision
+def _computes_in_half(device: torch.device) -> bool:
+    """Return whether a device computes in bfloat16, rather than emulating it."""
     if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    return "bfloat16" if device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported() else "float32"
+        return bool(torch.cuda.is_bf16_supported())
+    return device.type == "cpu" and (_has("avx512bf16") or _multiplies_matrices())
+
+
+def _multiplies_matrices() -> bool:
+    """Return whether the processor has units for matrices, which make plain convolutions the fastest."""
+    return _has("amx-bf16")
+
+
+def _has(feature: str) -> bool:
+    return bool(get_host_cpu_features().get(feature))
 
 
 _lock = threading.Lock()

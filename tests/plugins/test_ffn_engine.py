@@ -124,7 +124,7 @@ def test_seeds_come_in_order_of_their_distance() -> None:
     distance = distance_transform_edt(~walls, sampling=(5, 1, 1))[tuple(found.T)]
     assert len(found) > 5
     assert (np.diff(distance) < 1e-3).all()
-    assert found[:, 0].min() == 4 and found[:, 0].max() == 15
+    assert (found[:, 0].min(), found[:, 0].max()) == (4, 15)
     by_place = peaks(walls, (40.0, 8.0, 8.0), (4, 0, 0), "position")
     assert 0 < len(by_place) < len(found)
     assert by_place.tolist() == sorted(by_place.tolist())
