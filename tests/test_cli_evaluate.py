@@ -68,3 +68,48 @@ def test_mistakes_are_one_line_and_a_code(volumes, capsys, tmp_path):
     assert run(capsys, volumes + "labels", volumes + "labels", "--json", tmp_path / "v.h5")[0] == 2
     assert run(capsys, volumes + "labels", volumes + "labels", "--json", tmp_path / "no" / "s.json")[0] == 2
     assert h5py.is_hdf5(tmp_path / "v.h5")
+
+
+@pytest.fixture
+def along(tmp_path):
+    """A segmentation of two neurites, one cut in two and one with a gap, and their skeletons."""
+    import segkit
+
+    labels = np.zeros((5, 12, 40), np.uint64)
+    labels[1:4, 1:4], labels[1:4, 7:10] = 1, 2
+    with h5py.File(tmp_path / "v.h5", "w") as file:
+        for name in ("labels", "segmentation"):
+            file[name] = labels
+            file[name].attrs["resolution"], file[name].attrs["offset"] = (10.0, 10.0, 10.0), (0.0, 50.0, 0.0)
+        file["segmentation"][1:4, 1:4, 22:] = 3
+        file["segmentation"][1:4, 7:10, 10:13] = 0
+    segkit.trace(f"{tmp_path / 'v.h5'}:labels", "skeleton", out_dir=tmp_path / "traces")
+    return f"{tmp_path / 'v.h5'}:"
+
+
+def test_skeletons(along, capsys, tmp_path):
+    folder, scores = tmp_path / "a" / "errors", tmp_path / "s.json"
+    arguments = (along + "segmentation", "--skeletons", tmp_path / "traces", "--errors", folder, "--json", scores)
+    code, out, _ = run(capsys, *arguments)
+    assert code == 0
+    written = json.loads(scores.read_text())
+    assert written.keys() == {"traces"}
+    assert (written["traces"]["scores"]["splits"], written["traces"]["outside"]) == (1, 0)
+    for name, value in written["traces"]["scores"].items():
+        (line,) = [line for line in out.splitlines() if line.split()[:1] == [name]]
+        assert float(line.split()[1]) == pytest.approx(value, abs=1e-4)
+    lines = (folder / "errors.csv").read_text().splitlines()
+    assert sorted(line.split(",")[0] for line in lines) == ["kind", "omission", "split"]
+    assert (folder / "errors.png").read_bytes().startswith(b"\x89PNG")
+    assert "1 3" in out
+    code, out, _ = run(capsys, along + "segmentation", along + "labels", *arguments[1:])
+    assert code == 0
+    assert json.loads(scores.read_text()).keys() > {"traces", "scores", "compare"}
+
+
+def test_something_to_compare_with_is_named(along, capsys, tmp_path):
+    for arguments, said in (((), "--skeletons"), ((along + "labels", "--errors", tmp_path), "--errors")):
+        code, _, err = run(capsys, along + "segmentation", *arguments)
+        assert (code, said in err) == (2, True)
+    code, _, err = run(capsys, along + "segmentation", "--skeletons", tmp_path / "nowhere")
+    assert (code, "nowhere" in err) == (65, True)

@@ -18,9 +18,13 @@ from segkit.metrics import (
     Contingency,
     adapted_rand,
     contingency,
+    coverage,
     match,
     mean_average_precision,
+    object_scores,
+    purity,
     rand_index,
+    segmented,
     variation_of_information,
     without_background,
 )
@@ -214,3 +218,40 @@ def test_unusable_input_is_named():
         collected.update(np.zeros(4, np.uint8), np.zeros(5, np.uint8))
     with pytest.raises(UsageError, match="threshold 1"):
         match(collected.overlaps(), (1,))
+
+
+def test_what_is_segmented_is_judged_apart():
+    labels = np.array([0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3])
+    found = np.array([5, 0, 5, 5, 5, 0, 5, 6, 6, 0, 0, 0])
+    overlaps = table(found, labels)
+    assert coverage(overlaps) == 6 / 10
+    assert purity(overlaps) == 5 / 6  # three of the four voxels of segment 5, and both of segment 6
+    both = (labels > 0) & (found > 0)
+    assert rows(segmented(overlaps)) == rows(table(found[both], labels[both]))
+    scores = object_scores(overlaps)
+    split, merge = skimage_voi(labels[both], found[both])
+    assert (scores["voi_split_segmented"], scores["voi_merge_segmented"]) == pytest.approx((split, merge))
+    assert scores["voi_segmented"] == pytest.approx(split + merge)
+    assert scores["adapted_rand_error_segmented"] == adapted_rand(segmented(overlaps))[0]
+    assert (scores["purity"], scores["coverage"]) == (purity(overlaps), coverage(overlaps))
+    assert object_scores(without_background(overlaps))["voi_segmented"] == scores["voi_segmented"]
+
+
+def test_purity_and_coverage_of_nothing():
+    nothing = table(np.zeros(4, int), np.zeros(4, int))
+    assert math.isnan(coverage(nothing))
+    assert math.isnan(purity(nothing))
+    assert coverage(table(np.zeros(4, int), np.ones(4, int))) == 0
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=30, deadline=None)
+def test_purity_is_the_share_of_the_main_objects(seed):
+    g = np.random.default_rng(seed)
+    found, labels = g.integers(0, 5, 60), g.integers(0, 4, 60)
+    counts = {}
+    for segment, label in zip(found.tolist(), labels.tolist(), strict=True):
+        if segment and label:
+            counts.setdefault(segment, Counter())[label] += 1
+    right, every = sum(max(c.values()) for c in counts.values()), sum(sum(c.values()) for c in counts.values())
+    assert purity(table(found, labels)) == pytest.approx(right / every)

@@ -13,9 +13,15 @@ from segkit.cli._options import progress_bar
 from segkit.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from segkit.evaluation import Compare, Evaluation
+    from segkit.tracing import TraceEvaluation
 
 __all__ = ["evaluate_command"]
+
+
+_COUNTS = ("segments", "objects", "splits", "split_edges", "mergers", "merging_segments", "skeletons")
 
 
 def _read_ids(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, ...]:
@@ -27,7 +33,8 @@ def _read_ids(context: click.Context, parameter: click.Parameter, text: str) -> 
 
 @click.command("evaluate")
 @click.argument("result")
-@click.argument("labels")
+@click.argument("labels", required=False)
+@click.option("--skeletons", metavar="PATH", help="Skeletons of the truth: a folder of SWC files, or one such file.")
 @click.option("--mask", help="Volume that is not 0 where the labels are known. Default: known everywhere.")
 @click.option("--unlabelled", type=int, metavar="ID", help="The id in the labels that means 'not annotated'.")
 @click.option("--region", default="", help="Part of the result, such as 'z0:100, x-512:'. Default: all both cover.")
@@ -48,10 +55,25 @@ def _read_ids(context: click.Context, parameter: click.Parameter, text: str) -> 
 @click.option(
     "--ignore-background", is_flag=True, help="Leave out voxels labelled 0, as CREMI and SNEMI3D do between neurons."
 )
+@click.option(
+    "--merge-nodes",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Nodes of a skeleton that a segment must hold to be merged with it.",
+)
+@click.option("--scale", type=float, default=1.0, help="One unit of SWC files, in nm, where they do not say it.")
+@click.option(
+    "--errors",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Write errors.csv and errors.png here: where skeletons are split, merged or left out.",
+)
 @click.option("--json", "target", type=click.Path(path_type=Path), help="Also write the scores to this .json file.")
 def evaluate_command(
     result: str,
-    labels: str,
+    labels: str | None,
+    skeletons: str | None,
     mask: str | None,
     unlabelled: int | None,
     region: str,
@@ -60,9 +82,12 @@ def evaluate_command(
     channel: int | None,
     class_ids: tuple[int, ...],
     ignore_background: bool,
+    merge_nodes: int,
+    scale: float,
+    errors: Path | None,
     target: Path | None,
 ) -> None:
-    """Compare RESULT (a segmentation, class map or prediction) with the ground truth LABELS.
+    """Compare RESULT (a segmentation, class map or prediction) with the ground truth: LABELS, skeletons or both.
 
     Where both files say their voxel size and offset they are aligned by position, so that the prediction of a crop can
     be compared with labels of the whole. Memory does not depend on the size of the volumes.
@@ -71,32 +96,51 @@ def evaluate_command(
     Examples:
       segkit evaluate segmentation.zarr labels.h5:stack --ignore-background
       segkit evaluate prediction.zarr labels.tif --channel 0 --json scores.json
+      segkit evaluate segmentation.zarr --skeletons traces --errors errors
     """
     from segkit.durable import replace_file
     from segkit.evaluation import evaluate
+    from segkit.tracing import evaluate_traces
+
+    if labels is None and skeletons is None:
+        raise UsageError("There is nothing to compare with. Name LABELS, or skeletons of the truth with --skeletons.")
+    if errors is not None and skeletons is None:
+        raise UsageError(f"The option --errors {errors} is for errors along skeletons. Name these with --skeletons.")
 
     if target is not None and target.suffix != ".json":
         # Anything else could be one of the volumes, given by mistake, and it would be replaced.
         raise UsageError(f"The option --json is {target}; the file must be called something.json.")
     if target is not None and not target.absolute().parent.is_dir():
         raise UsageError(f"The folder of --json {target} does not exist. Make it first, or choose another.")
-    with progress_bar("Comparing") as progress:
-        evaluation = evaluate(
-            result,
-            labels,
-            compare=compare,
-            mask=mask,
-            unlabelled=unlabelled,
-            threshold=threshold,
-            channel=channel,
-            class_ids=class_ids,
-            ignore_background=ignore_background,
-            region=region,
-            progress=progress,
-        )
-    _show(evaluation)
+    found: dict[str, object] = {}
+    if labels is not None:
+        with progress_bar("Comparing") as progress:
+            evaluation = evaluate(
+                result,
+                labels,
+                compare=compare,
+                mask=mask,
+                unlabelled=unlabelled,
+                threshold=threshold,
+                channel=channel,
+                class_ids=class_ids,
+                ignore_background=ignore_background,
+                region=region,
+                progress=progress,
+            )
+        _show(evaluation)
+        found.update(evaluation.as_dict())
+    if skeletons is not None:
+        with progress_bar("Comparing with skeletons") as progress:
+            along = evaluate_traces(
+                result, skeletons, merge_nodes=merge_nodes, scale=scale, region=region, progress=progress
+            )
+        _show_traces(along)
+        found["traces"] = along.as_dict()
+        if errors is not None:
+            _write_errors(along, errors)
     if target is not None:
-        replace_file(target, (json.dumps(evaluation.as_dict(), indent=2, allow_nan=False) + "\n").encode())
+        replace_file(target, (json.dumps(found, indent=2, allow_nan=False) + "\n").encode())
         click.echo(f"written to {target}")
 
 
@@ -109,16 +153,8 @@ def _show(evaluation: Evaluation) -> None:
 
     console = Console(highlight=False)
     console.print(f"compared as {evaluation.compare}: {evaluation.voxels} voxels of {evaluation.region}")
-    table = Table(box=None, pad_edge=False)
-    for header in ("score", "value", "better", "meaning"):
-        table.add_column(header, justify="right" if header == "value" else "left", no_wrap=header != "meaning")
     overall = [*SCORES, "best_threshold", "best_jaccard"]  # the names of classes could make up any other
-    for name in EXPLANATIONS if evaluation.compare == "objects" else overall:
-        if name in evaluation.scores:
-            explanation = EXPLANATIONS[name]
-            count = name in ("segments", "objects")
-            table.add_row(name, _number(evaluation.scores[name], count), explanation.better, explanation.meaning)
-    console.print(table)
+    _print_scores(evaluation.scores, EXPLANATIONS if evaluation.compare == "objects" else overall)
     parts = [name.removeprefix(f"{SCORES[0]}_") for name in evaluation.scores if name.startswith(f"{SCORES[0]}_")]
     if parts and evaluation.compare != "objects":
         each = Table(box=None, pad_edge=False)
@@ -129,6 +165,56 @@ def _show(evaluation: Evaluation) -> None:
             each.add_row(part, *(_number(evaluation.scores[f"{score}_{part}"]) for score in SCORES))
         console.print()
         console.print(each)
+
+
+def _show_traces(evaluation: TraceEvaluation) -> None:
+    """Print the scores along skeletons, and the errors that cost the most."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console, unit = Console(highlight=False), evaluation.unit
+    outside = f"; {evaluation.outside} more are outside" if evaluation.outside else ""
+    console.print(f"compared along skeletons: {evaluation.nodes} nodes{outside}; lengths in {unit}")
+    _print_scores(evaluation.scores, evaluation.scores)
+    if evaluation.errors:
+        worst = Table(box=None, pad_edge=False)
+        for header in ("error", f"z, y, x ({unit})", "erl lost", "skeletons", "segments"):
+            worst.add_column(header, justify="right" if header == "erl lost" else "left")
+        for error in evaluation.errors[:10]:
+            place = ", ".join(f"{value:.0f}" for value in error.position)
+            ids = (" ".join(map(str, ids)) for ids in (error.skeletons, error.segments))
+            worst.add_row(error.kind, place, f"{error.lost:.4g}", *ids)
+        console.print()
+        console.print(worst)
+
+
+def _write_errors(evaluation: TraceEvaluation, folder: Path) -> None:
+    from segkit.durable import make_dirs, replace_file
+    from segkit.report import draw_errors
+
+    make_dirs(folder)
+    evaluation.write_errors(folder / "errors.csv")
+    replace_file(folder / "errors.png", draw_errors(evaluation))
+    click.echo(
+        f"{len(evaluation.errors)} errors written to {folder / 'errors.csv'}, and drawn in {folder / 'errors.png'}"
+    )
+
+
+def _print_scores(scores: Mapping[str, float], names: Iterable[str]) -> None:
+    """Print those scores that there are, with what each says."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from segkit.metrics import EXPLANATIONS
+
+    table = Table(box=None, pad_edge=False)
+    for header in ("score", "value", "better", "meaning"):
+        table.add_column(header, justify="right" if header == "value" else "left", no_wrap=header != "meaning")
+    for name in names:
+        if name in scores:
+            explanation = EXPLANATIONS[name]
+            table.add_row(name, _number(scores[name], name in _COUNTS), explanation.better, explanation.meaning)
+    Console(highlight=False).print(table)
 
 
 def _number(value: float, count: bool = False) -> str:
