@@ -1,4 +1,4 @@
-"""Trees of nodes: opening loops, pruning spurs, smoothing, and thinning out the nodes along a branch."""
+"""Trees of nodes: pruning spurs, smoothing, and thinning out the nodes along a branch."""
 
 from __future__ import annotations
 
@@ -10,23 +10,6 @@ import numpy as np
 from segkit.tracing import Trace
 
 Array = np.ndarray[Any, Any]
-
-
-def forest(nodes: Array, edges: Array, radii: Array) -> Array:
-    """Return the edges ``(E, 2)`` without those that close a loop; a loop is opened where it is long and thin."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import minimum_spanning_tree
-
-    if not len(edges):
-        return np.zeros((0, 2), np.int64)
-    edges = np.unique(np.sort(edges.astype(np.int64), axis=1), axis=0)
-    edges = edges[edges[:, 0] != edges[:, 1]]
-    length = np.linalg.norm(nodes[edges[:, 0]] - nodes[edges[:, 1]], axis=1)
-    thickness = np.minimum(radii[edges[:, 0]], radii[edges[:, 1]])
-    weight = np.maximum(length, 1e-12) / np.maximum(thickness, 1e-12)
-    tree = minimum_spanning_tree(coo_array((weight, (edges[:, 0], edges[:, 1])), (len(nodes), len(nodes)))).tocoo()
-    kept = np.stack([tree.row, tree.col], 1).astype(np.int64)
-    return kept[np.lexsort((kept[:, 1], kept[:, 0]))]
 
 
 def _chains(trace: Trace) -> tuple[Array, Array]:
@@ -69,14 +52,7 @@ def pruned(trace: Trace, scale: float, constant: float) -> Trace:
             return trace
         order = spurs[np.lexsort((spurs, length[spurs], at[spurs]))]
         shortest = order[np.unique(at[order], return_index=True)[1]]
-        trace = _kept(trace, ~(np.isin(chain, shortest) & ~fork))
-
-
-def _kept(trace: Trace, keep: Array) -> Trace:
-    """Return the nodes that are kept, and the edges between them."""
-    number = np.cumsum(keep) - 1
-    edges = trace.edges[keep[trace.edges].all(axis=1)]
-    return replace(trace, nodes=trace.nodes[keep], edges=number[edges], radii=trace.radii[keep])
+        trace = trace.kept(~(np.isin(chain, shortest) & ~fork))
 
 
 def smoothed(trace: Trace, rounds: int) -> Trace:
@@ -113,4 +89,4 @@ def spaced(trace: Trace, spacing: float) -> Trace:
             anchor[node] = anchor[above]
     keep = anchor == np.arange(len(trace.nodes))
     number = np.cumsum(keep) - 1
-    return replace(trace, nodes=trace.nodes[keep], edges=number[np.array(edges)], radii=trace.radii[keep])
+    return replace(trace.kept(keep), edges=number[np.array(edges)])

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from segkit.tracing import Trace
+from segkit.tracing import Trace, spanning_forest
 from segkit.volume import Spacing
-from segkit_skeletons._graph import forest, smoothed, spaced
+from segkit_skeletons._graph import pruned, smoothed, spaced
 from segkit_skeletons._solid import distances, filled, margin, missed
 
 Array = np.ndarray[Any, Any]
@@ -56,6 +56,10 @@ class Teasar:
 
     def __call__(self, mask: Array, voxel_size: Spacing) -> Trace:
         """Return the trace of the object ``(Z, Y, X)``."""
+        return spaced(smoothed(self.draw_part(mask, voxel_size), self.smoothing), self.spacing)
+
+    def draw_part(self, mask: Array, voxel_size: Spacing) -> Trace:
+        """Return the centreline of an object or of a part of one, one node for each voxel on it."""
         solid = filled(mask)
         nodes, edges, radii = self.draw(solid, voxel_size, self.claim)
         size = np.asarray(voxel_size, np.float64)
@@ -63,7 +67,11 @@ class Teasar:
         alone = missed(solid, distance, np.rint(nodes / size).astype(np.int64))
         nodes = np.concatenate([nodes, alone * size])
         radii = np.concatenate([radii, distance[tuple(alone.T)]]).astype(np.float64)
-        trace = Trace(nodes, forest(nodes, edges, radii), radii)
+        return Trace(nodes, spanning_forest(nodes, edges, radii), radii)
+
+    def finish(self, trace: Trace, voxel_size: Spacing) -> Trace:
+        """Take away what is shorter than a path that would have been drawn, then smooth and thin out as the call does."""
+        trace = pruned(trace, self.claim.scale, margin(self.claim.constant, voxel_size))
         return spaced(smoothed(trace, self.smoothing), self.spacing)
 
 

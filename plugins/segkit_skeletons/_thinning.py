@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from segkit.tracing import Trace
+from segkit.tracing import Trace, spanning_forest
 from segkit.volume import Spacing
-from segkit_skeletons._graph import forest, pruned, smoothed, spaced
+from segkit_skeletons._graph import pruned, smoothed, spaced
 from segkit_skeletons._solid import distances, filled, margin, missed
 
 Array = np.ndarray[Any, Any]
@@ -27,6 +27,10 @@ class Thinning:
 
     def __call__(self, mask: Array, voxel_size: Spacing) -> Trace:
         """Return the trace of the object ``(Z, Y, X)``."""
+        return self.finish(self.draw_part(mask, voxel_size), voxel_size)
+
+    def draw_part(self, mask: Array, voxel_size: Spacing) -> Trace:
+        """Return the centreline of an object or of a part of one, with all spurs."""
         from skimage.morphology import skeletonize
 
         solid = filled(mask)
@@ -35,7 +39,10 @@ class Thinning:
         places = np.concatenate([places, missed(solid, distance, places)])
         radii = distance[tuple(places.T)].astype(np.float64)
         nodes = places * np.asarray(voxel_size, np.float64)
-        trace = Trace(nodes, forest(nodes, _neighbours(places, mask.shape), radii), radii)
+        return Trace(nodes, spanning_forest(nodes, _neighbours(places, mask.shape), radii), radii)
+
+    def finish(self, trace: Trace, voxel_size: Spacing) -> Trace:
+        """Take spurs away, then smooth the trace and thin out its nodes."""
         trace = pruned(trace, self.scale, margin(self.constant, voxel_size))
         return spaced(smoothed(trace, self.smoothing), self.spacing)
 

@@ -10,7 +10,7 @@ import pytest
 
 import segkit.tracing._many as many
 from segkit import Trace, Volume, read_swc, trace
-from segkit.errors import DataError, IncompleteError, OutputExistsError, PluginError, SegkitWarning
+from segkit.errors import DataError, IncompleteError, OutputExistsError, PluginError
 
 
 def line_tracer(mask, voxel_size) -> Trace:
@@ -43,6 +43,24 @@ def test_measurements() -> None:
     straight = Trace([[0, 0, i] for i in range(5)], [[i, i + 1] for i in range(4)], np.ones(5))
     assert straight.tortuosity == pytest.approx(1)
     assert np.isnan(Trace([[0, 0, 0]], [], [1]).tortuosity)
+    assert (fork.strahler, straight.strahler, Trace([[0, 0, 0]], [], [1]).strahler) == (2, 1, 1)
+    assert Trace(np.zeros((0, 3)), [], []).strahler == 0
+
+
+def test_strahler_order_and_soma() -> None:
+    # 0 - 1, which forks into 2 (forks into 3, 4) and 5 (forks into 6, 7)
+    nodes = [[0, 0, 9], [0, 0, 8], [0, 3, 6], [0, 4, 4], [0, 2, 4], [0, -3, 6], [0, -2, 4], [0, -4, 4]]
+    edges = [[0, 1], [1, 2], [2, 3], [2, 4], [1, 5], [5, 6], [5, 7]]
+    tree = Trace(nodes, edges, [5, 1, 1, 1, 1, 1, 1, 1])
+    assert tree.strahler == 3
+    assert Trace(nodes[:5], edges[:4], [5, 1, 1, 1, 1]).strahler == 2
+    assert tree.soma is None
+    body = Trace(nodes, edges, tree.radii, types=[0, 0, 1, 0, 0, 0, 0, 0])
+    assert body.soma == 2
+    assert body.rooted()[0][0] == 2
+    assert body.kept(np.arange(8) > 1).types.tolist() == [1, 0, 0, 0, 0, 0]
+    with pytest.raises(DataError, match="3 types"):
+        Trace(nodes, edges, tree.radii, types=[1, 0, 0])
     assert Trace(np.zeros((0, 3)), [], []).components == 0
 
 
@@ -88,16 +106,6 @@ def test_choice_of_objects(labels: Volume) -> None:
     with pytest.raises(DataError, match="negative"):
         trace(np.full((3, 3, 3), -1), line_tracer)
     assert len(trace(np.zeros((3, 3, 3), np.uint8), line_tracer)) == 0
-
-
-def test_large_objects_are_reduced_with_a_warning(labels: Volume) -> None:
-    with pytest.warns(SegkitWarning, match=r"Object 5 fills .* reduced by \(1, 1, 3\)"):
-        (reduced,) = trace(labels, line_tracer, ids=[5], budget=100)
-    (full,) = trace(labels, line_tracer, ids=[5])
-    assert len(reduced.nodes) == 9
-    # each node is the middle of the three voxels it stands for
-    np.testing.assert_allclose(reduced.nodes[0], full.nodes[:3].mean(0))
-    np.testing.assert_allclose(reduced.nodes[4], full.nodes[12:15].mean(0))
 
 
 def test_a_folder_of_traces(labels: Volume, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segkit import Trace, read_swc, write_swc
-from segkit.errors import DataError
+from segkit.errors import DataError, UsageError
 
 
 def walk(count: int, pieces: int, seed: int, **fields) -> Trace:
@@ -19,12 +19,16 @@ def walk(count: int, pieces: int, seed: int, **fields) -> Trace:
     edges = [(int(rng.integers(i % pieces, i, endpoint=False)), i) for i in range(pieces, count)]
     order = rng.permutation(count)
     edges = order[np.array(edges, np.int64).reshape(-1, 2)]
-    return Trace(rng.normal(0, 1e5, (count, 3)).round(3), edges, rng.random(count).round(3) * 100, **fields)
+    types = rng.integers(0, 6, count)
+    return Trace(
+        rng.normal(0, 1e5, (count, 3)).round(3), edges, rng.random(count).round(3) * 100, types=types, **fields
+    )
 
 
 def signature(trace: Trace) -> list:
     """What does not depend on the numbering of the nodes."""
-    names = [tuple(np.round([*node, radius], 3)) for node, radius in zip(trace.nodes, trace.radii)]
+    rows = zip(trace.nodes, trace.radii, trace.types)
+    names = [tuple(np.round([*node, radius, kind], 3)) for node, radius, kind in rows]
     return sorted(names), sorted(tuple(sorted((names[a], names[b]))) for a, b in trace.edges)
 
 
@@ -74,6 +78,12 @@ def test_files_of_other_programs(tmp_path: Path) -> None:
     np.testing.assert_allclose(trace.nodes[0], [80, 160, 240])
     np.testing.assert_allclose(trace.radii, [12, 40, 0])
     assert trace.edges.tolist() == [[1, 0]]
+    assert trace.types.tolist() == [2, 1, 3]
+    (voxels,) = read_swc(path, scale=(33, 32, 32), radius_scale=1)
+    np.testing.assert_allclose(voxels.nodes[0], [330, 640, 960])
+    np.testing.assert_allclose(voxels.radii, [1.5, 5, 0])
+    with pytest.raises(UsageError, match="above 0"):
+        read_swc(path, scale=0)
     path.write_text("# unit um\n1 0 1 2 3 0.5 -1\n")
     np.testing.assert_allclose(read_swc(path, scale=8)[0].nodes, [[3000, 2000, 1000]])
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from segkit import Trace, trace
+from segkit.tracing import spanning_forest
 from segkit_skeletons import skeleton, teasar
-from segkit_skeletons._graph import forest, pruned, smoothed, spaced
+from segkit_skeletons._graph import pruned, smoothed, spaced
 
 TRACERS = {"skeleton": skeleton, "teasar": teasar, "kimimaro": partial(teasar, engine="kimimaro")}
 
@@ -129,5 +130,5 @@ def test_smoothing_and_spacing() -> None:
 def test_loops_open_where_they_are_thin() -> None:
     nodes = np.array([[0, 0, 0], [0, 0, 1], [0, 1, 1], [0, 1, 0]], float)
     edges = np.array([[0, 1], [1, 2], [2, 3], [3, 0], [0, 3], [1, 1]])
-    kept = forest(nodes, edges, np.array([5.0, 5, 5, 1]))
+    kept = spanning_forest(nodes, edges, np.array([5.0, 5, 5, 1]))
     assert kept.tolist() in ([[0, 1], [0, 3], [1, 2]], [[0, 1], [1, 2], [2, 3]])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ from typing import Any, overload
 
 from segkit import durable
 from segkit.errors import OutputExistsError
+from segkit.tracing._measures import measures, table
 from segkit.tracing._swc import read_swc, write_swc
 from segkit.tracing._trace import Trace
 from segkit.volume import Volume
@@ -123,17 +122,7 @@ class TraceFolder:
     def add(self, trace: Trace, **facts: Any) -> None:
         """Write a trace, then record it with its measurements."""
         write_swc(trace, self.folder / f"{trace.id}.swc")
-        self._record(
-            {
-                "id": trace.id,
-                "length": trace.cable_length,
-                "branches": trace.branches,
-                "tips": trace.tips,
-                "pieces": trace.components,
-                "radius": float(trace.radii.mean()) if len(trace.radii) else 0.0,
-                **facts,
-            }
-        )
+        self._record({"id": trace.id, **measures(trace), **facts})
 
     def fail(self, id: int, reason: str) -> None:
         """Record that an object could not be traced."""
@@ -150,21 +139,8 @@ class TraceFolder:
 
     def write_table(self) -> None:
         """Write the table of all traces in the folder, by ascending id."""
-        nm = self.volume.unit == "nm"
-        unit, scale = ("um", 1e-3) if nm else ("voxel", 1.0)
-        size = self.volume.voxel_size
-        voxel = size[0] * size[1] * size[2] * scale**3
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        columns = ["id", f"cable_length_{unit}", "branches", "tips", "pieces", f"mean_radius_{unit}", "voxels"]
-        box = [f"{axis}_{end}_voxel" for end in ("start", "stop") for axis in "zyx"]
-        writer.writerow([*columns, *(["volume_um3"] if nm else []), *box])
-        for id, row in sorted(self.records.items()):
-            if "error" not in row:
-                sizes = [row["voxels"], *([f"{row['voxels'] * voxel:.6g}"] if nm else [])]
-                length, radius = f"{row['length'] * scale:.6g}", f"{row['radius'] * scale:.6g}"
-                writer.writerow([id, length, row["branches"], row["tips"], row["pieces"], radius, *sizes, *row["box"]])
-        durable.replace_file(self.folder / "table.csv", text.getvalue().encode())
+        rows = [(id, row) for id, row in sorted(self.records.items()) if "error" not in row]
+        durable.replace_file(self.folder / "table.csv", table(rows, self.volume).encode())
 
 
 def _clear(folder: Path, records: list[dict[str, Any]]) -> None:

@@ -6,18 +6,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import numpy as np
 
 from segkit._choice import choose, written_at
-from segkit.errors import DataError, IncompleteError, SegkitError
+from segkit.durable import remove
+from segkit.errors import DataError, IncompleteError, SegkitError, UsageError
 from segkit.execution import Cluster, Failure, connected, run
 from segkit.geometry import Triple
 from segkit.opening import open_volume
 from segkit.progress import Progress, silent
+from segkit.tracing._blocks import draw_parts, load_parts
 from segkit.tracing._folder import TraceFolder, Traces
-from segkit.tracing._object import BUDGET, Tracer, trace_object, warn_if_reduced
+from segkit.tracing._object import BUDGET, Tracer, cell_for, trace_object, trace_parts
 from segkit.tracing._survey import Survey, check_segmentation, survey
 from segkit.tracing._trace import Trace
 from segkit.volume import Volume
@@ -25,6 +28,7 @@ from segkit.volume import Volume
 __all__ = ["Traces", "trace"]
 
 _SURVEYED = 192  # voxels along each axis of a block read for the survey
+_MEASURES = 2  # what is kept of each trace for the table
 _AT_ONCE = 8  # an object of more than this part of the budget has the memory for itself
 
 
@@ -37,6 +41,7 @@ def trace(
     min_size: int = 0,
     ids: Iterable[int] | None = None,
     budget: int = BUDGET,
+    soma: float | None = None,
     overwrite: bool = False,
     cluster: Cluster | str | None = None,
     workers: int | None = None,
@@ -45,7 +50,8 @@ def trace(
     """Draw the skeletons of the objects of a segmentation.
 
     The segmentation is read once, block by block, to see where its objects lie; then each object is cut out and traced
-    by itself, several at once. Memory grows with the number of objects and the largest one, not with the volume.
+    by itself, several at once. Objects larger than `budget` are traced block by block, all of them in one pass over the
+    blocks that they are in, and joined. Memory grows with the number of objects and the longest trace, not with the volume.
 
     Parameters
     ----------
@@ -63,8 +69,11 @@ def trace(
     ids
         The objects to trace; None for all.
     budget
-        Voxels of a crop that is traced at full resolution; a larger object is traced at reduced resolution, with a
-        warning.
+        Voxels (z, y, x multiplied) of the box of an object that is traced at once, for which about 20 bytes each are
+        needed. What is larger is traced in overlapping blocks, at the same resolution.
+    soma
+        Radius, in nm or else in voxels, from which a ball inside of an object is a soma, if it is at least twice as
+        thick as half of the nodes outside. All in it becomes one root node of type 1. None looks for none.
     overwrite
         Whether other traces in `out_dir` are replaced.
     cluster
@@ -101,23 +110,33 @@ def trace(
     """
     volume = open_volume(segmentation)
     check_segmentation(volume)
+    if soma is not None and not soma > 0:
+        raise UsageError(f"`soma` is {soma}; it takes a radius above 0, or None to look for no somata.")
     chosen: Tracer
     chosen, identity = choose("tracers", tracer, options)
     with ExitStack() as stack:
         folder = None
         if out_dir is not None:
-            plan = _plan(volume, identity, budget)
+            plan = _plan(volume, identity, budget, soma)
             folder = stack.enter_context(TraceFolder.opened(Path(out_dir), volume, plan, overwrite=overwrite))
         connection = stack.enter_context(connected(cluster, workers))
-        kept = folder.state / "survey.npz" if folder else None
-        found = survey(volume, _block_shape(volume), kept, progress, cluster=connection, workers=workers)
+        state = folder.state if folder else Path(stack.enter_context(TemporaryDirectory(prefix="segkit-")))
+        found = survey(
+            volume,
+            _block_shape(volume),
+            state / "survey.npz" if folder else None,
+            progress,
+            cluster=connection,
+            workers=workers,
+        )
         places = _select(found, volume, min_size, ids)
         todo = [place for place in places if folder is None or not folder.has(int(found.ids[place]))]
-        work = _Objects(volume, found, chosen, budget)
+        work = _Objects(volume, found, chosen, budget, soma, state / "parts")
         traces: dict[int, Trace] = {}
         failures: dict[int, Failure] = {}
         progress(len(places) - len(todo), len(places))
-        for done, (place, drawn) in enumerate(_traced(work, todo, connection, workers), len(places) - len(todo) + 1):
+        steps = _traced(work, todo, connection, workers, progress)
+        for done, (place, drawn) in enumerate(steps, len(places) - len(todo) + 1):
             id, box = int(found.ids[place]), found.box(place)
             if isinstance(drawn, Failure):
                 if isinstance(drawn.error, SegkitError) and folder is None and len(places) == 1:
@@ -132,6 +151,8 @@ def trace(
             progress(done, len(places))
         if folder is not None:
             folder.write_table()
+            if not failures:
+                remove(state / "parts")
     if failures:
         first = min(failures)
         some = ", ".join(map(str, sorted(failures)[:10])) + (", …" if len(failures) > 10 else "")
@@ -152,34 +173,55 @@ class _Objects:
     found: Survey
     tracer: Tracer
     budget: int
+    soma: float | None
+    parts: Path
 
     def __call__(self, place: int) -> Trace:
-        return trace_object(self.volume, int(self.found.ids[place]), self.found.box(place), self.tracer, self.budget)
+        id, box = int(self.found.ids[place]), self.found.box(place)
+        return trace_object(self.volume, id, box, self.tracer, self.soma)
 
-    def warn(self, place: int) -> None:
-        warn_if_reduced(self.volume, int(self.found.ids[place]), self.found.box(place), self.budget)
+    def joined(self, place: int) -> Trace:
+        id, box = int(self.found.ids[place]), self.found.box(place)
+        parts = load_parts(self.parts, self.volume, id, box, self.budget)
+        return trace_parts(self.volume, id, box, parts, self.tracer, self.soma)
 
 
 def _traced(
-    work: _Objects, todo: list[int], cluster: Cluster | None, workers: int | None
+    work: _Objects, todo: list[int], cluster: Cluster | None, workers: int | None, progress: Progress
 ) -> Iterator[tuple[int, Trace | Failure]]:
-    """Yield the traces of objects as they are drawn; the large ones last, and on this machine one at a time."""
-    for place in todo:
-        work.warn(place)
+    """Yield the traces of objects as they are drawn; large ones last and one at a time, in parts those beyond the budget."""
     each = work.found.boxes[todo]
-    sizes = (each[:, 1] - each[:, 0]).prod(1)
+    sizes = dict(zip(todo, (each[:, 1] - each[:, 0]).prod(1).tolist(), strict=True))
+    whole = [place for place in todo if sizes[place] <= work.budget]
     if cluster is not None:
-        yield from run(work, todo, cluster=cluster, fatal=())
-        return
-    small = [place for place, size in zip(todo, sizes.tolist(), strict=True) if size <= work.budget // _AT_ONCE]
-    large = sorted(set(todo) - set(small))
-    # What a tracer cannot do it cannot do the second time either.
-    yield from run(work, small, workers=workers, tries=1, fatal=())
-    yield from run(work, large, workers=1, tries=1, fatal=())
+        yield from run(work, whole, cluster=cluster, fatal=())
+    else:
+        small = [place for place in whole if sizes[place] <= work.budget // _AT_ONCE]
+        # What a tracer cannot do it cannot do the second time either.
+        yield from run(work, small, workers=workers, tries=1, fatal=())
+        yield from run(work, [place for place in whole if place not in set(small)], workers=1, tries=1, fatal=())
+    parted = [place for place in todo if sizes[place] > work.budget]
+    if parted:
+        failed = draw_parts(
+            work.volume,
+            work.found,
+            parted,
+            work.tracer,
+            work.budget,
+            cell_for(work.volume, work.soma),
+            work.parts,
+            progress,
+            cluster=cluster,
+            workers=workers,
+        )
+        yield from failed.items()
+        # Here, where the parts are: joining them is little work.
+        yield from run(work.joined, [place for place in parted if place not in failed], workers=1, tries=1, fatal=())
 
 
-def _plan(volume: Volume, identity: str, budget: int) -> dict[str, Any]:
+def _plan(volume: Volume, identity: str, budget: int, soma: float | None) -> dict[str, Any]:
     return {
+        "measures": _MEASURES,
         "segmentation": volume.source,
         "written": written_at(volume),
         "shape": list(volume.shape),
@@ -187,6 +229,7 @@ def _plan(volume: Volume, identity: str, budget: int) -> dict[str, Any]:
         "offset": list(volume.offset),
         "tracer": identity,
         "budget": budget,
+        "soma": soma,
     }
 
 

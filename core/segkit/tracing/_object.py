@@ -1,32 +1,34 @@
-"""Tracing of one object: its voxels cut out with a margin, at reduced resolution where they would not fit."""
+"""Tracing of one object: its voxels cut out with a margin, or its parts joined; then its soma."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
 
-from segkit.errors import PluginError, SegkitWarning
+from segkit.errors import PluginError
 from segkit.geometry import Box, Triple
+from segkit.tracing._joining import join_parts
+from segkit.tracing._part import Part
+from segkit.tracing._soma import Cells, cell_shape, cells_of, find_soma, with_soma
 from segkit.tracing._trace import Trace
 from segkit.volume import Spacing, Volume
 
-__all__ = ["BUDGET", "Tracer", "trace_object", "warn_if_reduced"]
+__all__ = ["BUDGET", "Tracer", "cell_for", "trace_object", "trace_parts"]
 
 Array = np.ndarray[Any, Any]
 Tracer = Callable[[Array, Spacing], Trace]
 
 BUDGET = 2**28
-"""Voxels of a crop that is traced at full resolution; a tracer needs about 10 to 20 bytes for each."""
+"""Voxels of the box of an object that is traced at once; a tracer needs about 10 to 20 bytes for each."""
 
 _SLAB = 2**24  # voxels of ids read at once
 
 
-def trace_object(segmentation: Volume, id: int, box: Box, tracer: Tracer, budget: int = BUDGET) -> Trace:
-    """Trace one object.
+def trace_object(segmentation: Volume, id: int, box: Box, tracer: Tracer, soma: float | None = None) -> Trace:
+    """Trace one object at once.
 
     Parameters
     ----------
@@ -38,70 +40,81 @@ def trace_object(segmentation: Volume, id: int, box: Box, tracer: Tracer, budget
         Its bounding box.
     tracer
         What draws the skeleton.
-    budget
-        Voxels of a crop that is traced at full resolution; a larger object is reduced by whole factors until it fits. A
-        reduced voxel belongs to the object if any of its voxels does, so that nothing thin is lost.
+    soma
+        Radius from which a ball in the object is a soma, in the unit of the volume; None to look for none.
 
     Raises
     ------
     PluginError
         If the tracer breaks its contract.
     """
-    factor = _factor(box.shape, segmentation.voxel_size, budget)
-    mask = _mask(segmentation, id, box, factor)
-    size = segmentation.voxel_size
-    spacing = cast("Spacing", tuple(v * f for v, f in zip(size, factor, strict=True)))
-    drawn = tracer(mask, spacing)
+    mask = _mask(segmentation, id, box)
+    drawn = tracer(mask, segmentation.voxel_size)
     if not isinstance(drawn, Trace):
         raise PluginError(
             f"The tracer {tracer!r} returned {type(drawn).__name__} for object {id}, where a segkit.Trace is due."
         )
-    # Voxel (0, 0, 0) of the mask is the margin; its centre is that of the voxels it stands for.
+    # Voxel (0, 0, 0) of the mask is the margin.
     origin = [
-        o + (start - f + (f - 1) / 2) * v
-        for o, start, f, v in zip(segmentation.offset, box.start, factor, size, strict=True)
+        o + (start - 1) * v for o, start, v in zip(segmentation.offset, box.start, segmentation.voxel_size, strict=True)
     ]
-    return replace(drawn.shifted(cast("Spacing", tuple(origin))), id=id, unit=segmentation.unit)
+    found = replace(drawn.shifted(cast("Spacing", tuple(origin))), id=id, unit=segmentation.unit)
+    cell = cell_for(segmentation, soma)
+    if cell is None or not _fits(box, segmentation.voxel_size, cast("float", soma)):
+        return found
+    return _rooted(found, segmentation, cells_of(mask[1:-1, 1:-1, 1:-1], box.start, cell), cell, cast("float", soma))
 
 
-def warn_if_reduced(segmentation: Volume, id: int, box: Box, budget: int) -> None:
-    """Say that an object is about to be traced at reduced resolution, if it is."""
-    factor = _factor(box.shape, segmentation.voxel_size, budget)
-    if factor != (1, 1, 1):
-        warnings.warn(
-            f"Object {id} fills a box of {box.shape} voxels (z, y, x), more than the {budget} that are traced at once: its trace is "
-            f"drawn at a resolution reduced by {factor}. For all of it, raise 'budget'; that "
-            f"takes about {20 * box.size / 2**20:.0f} MiB of memory.",
-            SegkitWarning,
-            stacklevel=3,
-        )
+def trace_parts(
+    segmentation: Volume, id: int, box: Box, parts: Sequence[Part], tracer: Tracer, soma: float | None = None
+) -> Trace:
+    """Join the parts of one object, as `trace_object` would have traced it.
+
+    Parameters
+    ----------
+    segmentation, id, box, tracer, soma
+        See `trace_object`.
+    parts
+        All parts of the object.
+    """
+    joined = join_parts(parts, segmentation.voxel_size, segmentation.unit)
+    finish = getattr(tracer, "finish", None)
+    found = replace(finish(joined, segmentation.voxel_size) if finish else joined, id=id)
+    cell = cell_for(segmentation, soma)
+    if cell is None or not _fits(box, segmentation.voxel_size, cast("float", soma)):
+        return found
+    first = [s // c for s, c in zip(box.start, cell, strict=True)]
+    last = [-(-s // c) for s, c in zip(box.stop, cell, strict=True)]
+    counts = np.zeros([b - a for a, b in zip(first, last, strict=True)], np.int32)
+    grid = [-(-n // c) for n, c in zip(segmentation.spatial_shape, cell, strict=True)]
+    for part in parts:
+        at = np.stack(np.unravel_index(part.cells, grid)) - np.array(first)[:, None]
+        np.add.at(counts, tuple(at), part.counts)
+    return _rooted(found, segmentation, Cells(cast("Triple", tuple(first)), counts), cell, cast("float", soma))
 
 
-def _factor(shape: Triple, voxel_size: Spacing, budget: int) -> Triple:
-    """Return by how much each axis is reduced so that a crop fits; the finest axes give first."""
-    factor = [1, 1, 1]
-    while np.prod([-(-n // f) + 2 for n, f in zip(shape, factor, strict=True)], dtype=np.float64) > budget:
-        able = [axis for axis in range(3) if factor[axis] < shape[axis]]
-        if not able:
-            break
-        factor[min(able, key=lambda axis: voxel_size[axis] * factor[axis])] += 1
-    return cast("Triple", tuple(factor))
+def cell_for(segmentation: Volume, soma: float | None) -> Triple | None:
+    """Return the voxels of a cell in which somata are looked for; None where nobody does."""
+    return None if soma is None else cell_shape(segmentation.voxel_size, soma)
 
 
-def _mask(segmentation: Volume, id: int, box: Box, factor: Triple) -> Array:
+def _fits(box: Box, voxel_size: Spacing, radius: float) -> bool:
+    return all(n * v >= 2 * radius for n, v in zip(box.shape, voxel_size, strict=True))
+
+
+def _rooted(trace: Trace, segmentation: Volume, cells: Cells, cell: Triple, soma: float) -> Trace:
+    ball = find_soma(cells, cell, segmentation.voxel_size, segmentation.offset, soma)
+    return trace if ball is None else with_soma(trace, *ball)
+
+
+def _mask(segmentation: Volume, id: int, box: Box) -> Array:
     """Return the voxels of an object, with one of background on every side, reading no more than a slab at once."""
-    fz, fy, fx = factor
-    depth, height, width = (-(-n // f) for n, f in zip(box.shape, factor, strict=True))
+    depth, height, width = box.shape
     mask = np.zeros((depth + 2, height + 2, width + 2), bool)
-    step = max(1, _SLAB // max(1, box.shape[1] * box.shape[2] * fz))  # rows of the mask filled at once
+    step = max(1, _SLAB // max(1, height * width))
     for row in range(0, depth, step):
-        z = box.start[0] + row * fz
-        slab = Box((z, *box.start[1:]), (min(z + step * fz, box.stop[0]), *box.stop[1:]))
+        z = box.start[0] + row
+        slab = Box((z, *box.start[1:]), (min(z + step, box.stop[0]), *box.stop[1:]))
         own = segmentation.read(slab).reshape(slab.shape) == id
-        if factor != (1, 1, 1):
-            full = [(0, -n % f) for n, f in zip(own.shape, factor, strict=True)]
-            own = np.pad(own, full)
-            cells = own.reshape(own.shape[0] // fz, fz, height, fy, width, fx)
-            own = cells.any(axis=(1, 3, 5))
         mask[1 + row : 1 + row + len(own), 1:-1, 1:-1] = own
     return mask

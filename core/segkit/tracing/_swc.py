@@ -1,6 +1,6 @@
 """SWC files: the format in which neuron skeletons are exchanged (Cannon et al. 1998).
 
-A line is a node: number, type, x, y, z, radius, number of its parent or -1. Lengths are written in the unit of the
+A line is a node: number, type, x, y, z, radius, number of its parent or -1. Types are kept as they are. Lengths are written in the unit of the
 trace, which a comment names, because the format itself has none.
 """
 
@@ -15,8 +15,9 @@ import numpy as np
 
 from segkit import __version__
 from segkit.durable import replace_file
-from segkit.errors import DataError
+from segkit.errors import DataError, UsageError
 from segkit.tracing._trace import Trace
+from segkit.volume import Spacing
 
 __all__ = ["read_swc", "write_swc"]
 
@@ -55,12 +56,14 @@ def write_swc(traces: Trace | Iterable[Trace], path: str | Path) -> None:
         number[-1] = -1  # what the parent -1 of a root looks up
         for node in order:
             z, y, x = each.nodes[node]
-            lines.append(f"{number[node]} 0 {x:.3f} {y:.3f} {z:.3f} {each.radii[node]:.3f} {number[parents[node]]}")
+            lines.append(
+                f"{number[node]} {each.types[node]} {x:.3f} {y:.3f} {z:.3f} {each.radii[node]:.3f} {number[parents[node]]}"
+            )
         before += len(order)
     replace_file(Path(path), ("\n".join(lines) + "\n").encode())
 
 
-def read_swc(path: str | Path, *, scale: float = 1.0) -> list[Trace]:
+def read_swc(path: str | Path, *, scale: float | Spacing = 1.0, radius_scale: float | None = None) -> list[Trace]:
     """Read the traces of an SWC file, of segkit or any other program.
 
     Parameters
@@ -68,13 +71,16 @@ def read_swc(path: str | Path, *, scale: float = 1.0) -> list[Trace]:
     path
         The file.
     scale
-        What one unit of the file is, in nm; used where no comment of the file names its unit.
+        What one unit of the file is in nm, one number or ``(z, y, x)``, such as the voxel size where positions are in
+        voxels; used where no comment of the file names its unit.
+    radius_scale
+        What one unit of a radius is in nm; None takes `scale`, and of three different numbers the smallest.
 
     Returns
     -------
     list of Trace
         One for each trace that segkit wrote; a file of another program is one trace with as many pieces as it has
-        roots, and the number in its name as `Trace.id` (0 without one).
+        roots (`Trace.components`), and the number in its name as `Trace.id` (0 without one).
 
     Raises
     ------
@@ -89,6 +95,10 @@ def read_swc(path: str | Path, *, scale: float = 1.0) -> list[Trace]:
             f"There is no file {path}. Check the spelling (relative paths start from {Path.cwd()})."
         ) from error
     unit: Literal["nm", "voxel"] = "nm"
+    factors = np.broadcast_to(np.asarray(scale, np.float64), 3)
+    factors = np.append(factors, factors.min() if radius_scale is None else radius_scale)
+    if not (np.isfinite(factors).all() and factors.min() > 0):
+        raise UsageError(f"`scale` is {scale} and `radius_scale` {radius_scale}; lengths in nm above 0 are due.")
     stem = re.match(r"\d+", path.stem)
     sections: list[tuple[int, list[tuple[int, list[str]]]]] = [(int(stem[0]) if stem else 0, [])]
     for number, line in enumerate(text.splitlines(), 1):
@@ -97,7 +107,7 @@ def read_swc(path: str | Path, *, scale: float = 1.0) -> list[Trace]:
             if found := _UNIT.match(content):
                 word = found[1].lower()
                 unit = "voxel" if word.startswith("voxel") else "nm"
-                scale = 1.0 if word.startswith(("n", "voxel")) else 1000.0
+                factors = np.full(4, 1.0 if word.startswith(("n", "voxel")) else 1000.0)
             elif found := _TRACE.match(content):
                 sections.append((int(found[1]), []))
         elif content:
@@ -106,19 +116,25 @@ def read_swc(path: str | Path, *, scale: float = 1.0) -> list[Trace]:
         del sections[0]
     elif not sections[0][1]:
         raise DataError(f"{path} holds no node: it is not an SWC file, or an empty one.")
-    return [_parse(path, rows, scale, name, unit) for name, rows in sections]
+    return [_parse(path, rows, factors, name, unit) for name, rows in sections]
 
 
 def _parse(
-    path: Path, rows: list[tuple[int, list[str]]], scale: float, name: int, unit: Literal["nm", "voxel"]
+    path: Path,
+    rows: list[tuple[int, list[str]]],
+    factors: np.ndarray[Any, Any],
+    name: int,
+    unit: Literal["nm", "voxel"],
 ) -> Trace:
     lines: dict[int, int] = {}  # node: its place among the rows
     values = np.zeros((len(rows), 4))
     parents = np.zeros(len(rows), np.int64)
+    types = np.zeros(len(rows), np.int64)
     for place, (line, fields) in enumerate(rows):
         try:
             node, parent = int(fields[0]), int(float(fields[6]))
             values[place] = [float(part) for part in fields[2:6]]
+            types[place] = int(float(fields[1]))
         except (ValueError, IndexError, OverflowError) as error:
             raise DataError(
                 f"Line {line} of {path} reads {' '.join(fields)[:60]!r}, which is not a node: seven numbers are due, node type x y z "
@@ -148,7 +164,8 @@ def _parse(
             f"Line {rows[looped][0]} of {path} is its own ancestor: its parents lead back to it. Give one node of the cycle the "
             "parent -1."
         )
-    return Trace(values[:, 2::-1] * scale, table, np.maximum(values[:, 3], 0) * scale, name, unit)
+    nodes = values[:, 2::-1] * factors[:3]
+    return Trace(nodes, table, np.maximum(values[:, 3], 0) * factors[3], name, unit, types)
 
 
 def _on_cycle(edges: np.ndarray[Any, Any], count: int) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +13,9 @@ from segkit.volume import Spacing
 __all__ = ["Trace"]
 
 Array = np.ndarray[Any, Any]
+
+SOMA = 1
+"""The type of a node that is a cell body, as SWC files number types (Cannon et al. 1998)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +34,9 @@ class Trace:
         The object in the segmentation.
     unit
         ``"nm"``, or ``"voxel"`` where the size of a voxel is not known.
+    types
+        What each node ``(V,)`` is, int64, as SWC files number it: 1 for a soma, 2 axon, 3 and 4 dendrite, 0 where it is
+        not known. Empty where none is known.
 
     Raises
     ------
@@ -43,15 +49,19 @@ class Trace:
     radii: Array
     id: int = 0
     unit: Literal["nm", "voxel"] = "nm"
+    types: Array = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __post_init__(self) -> None:
         nodes = np.asarray(self.nodes, np.float64).reshape(-1, 3)
         edges = np.asarray(self.edges).astype(np.int64).reshape(-1, 2)
         radii = np.asarray(self.radii, np.float64).reshape(-1)
-        for name, value in (("nodes", nodes), ("edges", edges), ("radii", radii)):
+        types = np.asarray(self.types).astype(np.int64).reshape(-1)
+        types = types if len(types) else np.zeros(len(nodes), np.int64)
+        for name, value in (("nodes", nodes), ("edges", edges), ("radii", radii), ("types", types)):
             object.__setattr__(self, name, value)
-        if len(radii) != len(nodes):
-            raise DataError(f"Trace {self.id} has {len(nodes)} nodes but {len(radii)} radii. Give one for each node.")
+        for name, count in (("radii", len(radii)), ("types", len(types))):
+            if count != len(nodes):
+                raise DataError(f"Trace {self.id} has {len(nodes)} nodes but {count} {name}. Give one for each node.")
         if not (np.isfinite(nodes).all() and np.isfinite(radii).all()):
             raise DataError(
                 f"Trace {self.id} has a position or radius that is not a finite number. Leave such nodes out."
@@ -114,25 +124,54 @@ class Trace:
 
         NaN for a trace without edges. Of several pieces, the one with the longest path counts.
         """
-        from scipy.sparse.csgraph import dijkstra
-
         if not len(self.edges):
             return float("nan")
-        _, piece = self.pieces
         # Twice the farthest node: in a tree the second answer is an end of its longest path.
-        graph = self._graph()
-        starts = np.unique(piece, return_index=True)[1]
-        best = (0.0, 0, 0)
-        for start in starts:
-            ends = dijkstra(graph, directed=False, indices=np.array([start]))[0]
-            one = int(np.where(np.isfinite(ends), ends, -1).argmax())
-            path = dijkstra(graph, directed=False, indices=np.array([one]))[0]
-            path = np.where(np.isfinite(path), path, -1)
-            other = int(path.argmax())
-            best = max(best, (float(path[other]), one, other))
-        length, one, other = best
-        straight = float(np.linalg.norm(self.nodes[one] - self.nodes[other]))
-        return length / straight if straight else float("inf")
+        _, piece = self.pieces
+        starts = self._farthest(np.zeros(len(self.nodes)), piece)
+        begins = self._farthest(self._ways(starts), piece)
+        ways = self._ways(begins)
+        end = int(ways.argmax())
+        straight = float(np.linalg.norm(self.nodes[begins[piece[end]]] - self.nodes[end]))
+        return float(ways[end]) / straight if straight else float("inf")
+
+    def _ways(self, starts: Array) -> Array:
+        """Return the length ``(V,)`` of the way to each node from the start in its piece."""
+        from scipy.sparse.csgraph import dijkstra
+
+        ways: Array = dijkstra(self._graph(), directed=False, indices=starts, min_only=True)
+        return ways
+
+    @staticmethod
+    def _farthest(ways: Array, piece: Array) -> Array:
+        """Return for each piece the first of its nodes with the longest way."""
+        order = np.lexsort((np.arange(len(ways)), -ways, piece))
+        return order[np.unique(piece[order], return_index=True)[1]]
+
+    @property
+    def strahler(self) -> int:
+        """Highest Strahler order of the trace, seen from its roots: 1 without branches, 0 without nodes.
+
+        Tips have order 1; where two branches of one order meet, the next one begins (Strahler 1957,
+        https://doi.org/10.1029/TR038i006p00913).
+        """
+        order, parents = self.rooted()
+        highest, met = np.zeros(len(order) + 1, np.int64), np.zeros(len(order) + 1, bool)
+        above = parents.tolist()
+        for node in order[::-1].tolist():
+            own = max(1, int(highest[node]) + int(met[node]))
+            highest[node] = own
+            parent = above[node]
+            if own >= highest[parent]:  # what has no parent counts towards the last, which nobody asks
+                met[parent] = own == highest[parent]
+                highest[parent] = own
+        return int(highest[:-1].max(initial=0))
+
+    @property
+    def soma(self) -> int | None:
+        """The node that is the soma, the thickest of those of type 1; None where there is none."""
+        found = np.flatnonzero(self.types == SOMA)
+        return int(found[self.radii[found].argmax()]) if len(found) else None
 
     def _graph(self) -> Any:
         from scipy.sparse import coo_array
@@ -145,13 +184,13 @@ class Trace:
     def rooted(self) -> tuple[Array, Array]:
         """Return an order ``(V,)`` in which parents come before children, and the parent ``(V,)`` of each node or -1.
 
-        The root of each piece is its thickest node, where a soma would be.
+        The root of each piece is its soma, or else its thickest node, where a soma would be.
         """
         from scipy.sparse.csgraph import breadth_first_order
 
         count, piece = self.pieces
         parents = np.full(len(self.nodes), -1, np.int64)
-        thickest = np.lexsort((np.arange(len(self.nodes)), -self.radii, piece))
+        thickest = np.lexsort((np.arange(len(self.nodes)), -self.radii, self.types != SOMA, piece))
         roots = thickest[np.unique(piece[thickest], return_index=True)[1]] if count else thickest
         graph, orders = self._graph(), [np.zeros(0, np.int64)]
         for root in roots:
@@ -159,6 +198,12 @@ class Trace:
             parents[order[1:]] = before[order[1:]]
             orders.append(order.astype(np.int64))
         return np.concatenate(orders), parents
+
+    def kept(self, keep: Array) -> Trace:
+        """Return the nodes for which `keep` ``(V,)`` is true, and the edges between them."""
+        number = np.cumsum(keep) - 1
+        edges = number[self.edges[keep[self.edges].all(axis=1)]]
+        return replace(self, nodes=self.nodes[keep], edges=edges, radii=self.radii[keep], types=self.types[keep])
 
     def shifted(self, by: Spacing) -> Trace:
         """Return this trace moved by ``(z, y, x)``, in `unit`."""
