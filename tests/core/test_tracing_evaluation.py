@@ -123,6 +123,21 @@ def test_the_table_of_errors(labels, truth, tmp_path):
     assert [float(rows[0][f"{axis}_nm"]) for axis in "zyx"] == list(outcome.errors[0].position)
 
 
+def test_thin_ends_are_cut_back(labels):
+    radii = np.array([5.0, 5, 30, 9, 30, 30, 5])
+    nodes = np.array([(3, 3, x) for x in range(7)]) * np.array(SIZE) + np.array(START)
+    thick = Trace(nodes, np.stack([np.arange(6), np.arange(1, 7)], 1), radii, 1)
+    thin = Trace(nodes, thick.edges, np.full(7, 5.0), 2)
+    outcome = evaluate_traces(placed(labels), [thick, thin], trim=10)
+    assert (outcome.nodes, outcome.scores["cable"], outcome.scores["skeletons"]) == (4, 30, 1)
+    assert outcome.runs.skeletons.nodes[:, 2].tolist() == [-80, -70, -60, -50]
+    with pytest.raises(DataError, match="trim less"):
+        evaluate_traces(placed(labels), [thin], trim=10)
+    for trim in (-1, float("nan")):
+        with pytest.raises(UsageError, match="trim"):
+            evaluate_traces(placed(labels), [thick], trim=trim)
+
+
 def test_what_cannot_be_compared_is_refused(labels, truth):
     with pytest.raises(DataError, match="'voxel_size'"):
         evaluate_traces(labels, truth)

@@ -62,6 +62,13 @@ def _read_ids(context: click.Context, parameter: click.Parameter, text: str) -> 
     show_default=True,
     help="Nodes of a skeleton that a segment must hold to be merged with it.",
 )
+@click.option(
+    "--trim",
+    type=click.FloatRange(0),
+    default=0.0,
+    metavar="NM",
+    help="Cut ends of skeletons back to where their radius is this: drawn ones end at the surface. Two voxels do well.",
+)
 @click.option("--scale", type=float, default=1.0, help="One unit of SWC files, in nm, where they do not say it.")
 @click.option(
     "--errors",
@@ -83,6 +90,7 @@ def evaluate_command(
     class_ids: tuple[int, ...],
     ignore_background: bool,
     merge_nodes: int,
+    trim: float,
     scale: float,
     errors: Path | None,
     target: Path | None,
@@ -96,7 +104,7 @@ def evaluate_command(
     Examples:
       segkit evaluate segmentation.zarr labels.h5:stack --ignore-background
       segkit evaluate prediction.zarr labels.tif --channel 0 --json scores.json
-      segkit evaluate segmentation.zarr --skeletons traces --errors errors
+      segkit evaluate segmentation.zarr --skeletons traces --trim 20 --errors errors
     """
     from segkit.durable import replace_file
     from segkit.evaluation import evaluate
@@ -133,7 +141,13 @@ def evaluate_command(
     if skeletons is not None:
         with progress_bar("Comparing with skeletons") as progress:
             along = evaluate_traces(
-                result, skeletons, merge_nodes=merge_nodes, scale=scale, region=region, progress=progress
+                result,
+                skeletons,
+                merge_nodes=merge_nodes,
+                trim=trim,
+                scale=scale,
+                region=region,
+                progress=progress,
             )
         _show_traces(along)
         found["traces"] = along.as_dict()

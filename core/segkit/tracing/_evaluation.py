@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from segkit.durable import replace_file
-from segkit.errors import DataError
+from segkit.errors import DataError, UsageError
 from segkit.geometry import Box
 from segkit.metrics import RunLength, Skeletons, TraceError, locate_errors
 from segkit.opening import open_volume
@@ -122,6 +122,7 @@ def evaluate_traces(
     skeletons: str | Path | Sequence[Trace],
     *,
     merge_nodes: int = 0,
+    trim: float = 0.0,
     scale: float = 1.0,
     region: str = "",
     workers: int | None = None,
@@ -142,6 +143,10 @@ def evaluate_traces(
     merge_nodes
         How many nodes of a skeleton must lie in a segment before the segment counts as touching it; 0 and 1 mean a single
         one, as it was published. More forgives grazes, and reads higher.
+    trim
+        Ends of skeletons are cut back to where their radius is at least this, in their unit. A skeleton drawn from labels
+        ends at the surface of its object, where a segmentation that is one voxel off already counts as a merger; about two
+        voxels are enough. What is thinner throughout is left out. 0 keeps all.
     scale
         What one unit of the SWC files is, in nm; used where a file does not say it.
     region
@@ -161,7 +166,7 @@ def evaluate_traces(
     DataError
         If the segmentation does not hold ids, units differ, or no node lies inside.
     UsageError
-        If `region` or `merge_nodes` make no sense.
+        If `region`, `merge_nodes` or `trim` make no sense.
 
     Examples
     --------
@@ -178,7 +183,9 @@ def evaluate_traces(
     if region.strip():
         volume = volume.crop(Box.parse(region, volume.box))
     traces = read_traces(skeletons, scale=scale) if isinstance(skeletons, (str, Path)) else list(skeletons)
-    flat, names = _flat(traces, volume)
+    if not trim >= 0:
+        raise UsageError(f"`trim` is {trim}; it takes a radius of 0 or more.")
+    flat, names = _flat([_trimmed(trace, trim) for trace in traces], volume)
     within = inside(volume, flat.nodes)
     if not within.any():
         low, high = flat.nodes.min(axis=0), flat.nodes.max(axis=0)
@@ -195,15 +202,28 @@ def evaluate_traces(
         "segmentation": volume.source,
         "skeletons": str(skeletons) if isinstance(skeletons, (str, Path)) else "traces",
         "merge_nodes": merge_nodes,
+        "trim": trim,
         "region": region.strip(),
     }
     return TraceEvaluation(runs.scores(volume.unit), errors, runs, volume.unit, int((~within).sum()), settings)
 
 
+def _trimmed(trace: Trace, least: float) -> Trace:
+    """Return a trace without the ends that are thinner than `least`."""
+    while least:
+        thin = (trace.degrees <= 1) & (trace.radii < least)
+        if not thin.any():
+            break
+        trace = trace.kept(~thin)
+    return trace
+
+
 def _flat(traces: Sequence[Trace], volume: Volume) -> tuple[Skeletons, list[int]]:
     """Return traces as flat arrays, and the id of each."""
     if not any(len(trace.nodes) for trace in traces):
-        raise DataError("There are no skeletons to compare with: none has a node. Trace the ground truth first.")
+        raise DataError(
+            "There are no skeletons to compare with: none has a node that is left. Trace the ground truth first, or trim less."
+        )
     for trace in traces:
         if trace.unit != volume.unit:
             raise DataError(
