@@ -16,7 +16,7 @@ from segkit.compiling import compiled
 from segkit.geometry import Triple
 from segkit_ffn._lanes import LANES, gather_line, gather_plane, spread_line, spread_plane
 
-__all__ = ["Grid", "Weights", "convolve"]
+__all__ = ["Grid", "Weights", "as_tensor", "convolve"]
 
 Array = np.ndarray[Any, Any]
 
@@ -59,20 +59,20 @@ class Grid:
     channels
         Number of channels, a multiple of 16.
     half
-        As for `Weights`.
+        As for `Weights`; features are kept as bfloat16 then, too, of which numpy sees the bits as uint16.
     """
 
     def __init__(self, shape: Triple, channels: int, half: bool) -> None:
         self.shape, self.channels = shape, channels
         self.counts = tuple(-(-n // 3) for n in shape)
-        self.rows = max(1, min(self.counts[1], _TILES // self.counts[2]))
-        self.scratch = np.zeros(_PLACES * channels, np.float32)
+        self.columns = max(1, min(self.counts[2], _TILES // self.counts[0]))
+        self.scratch = np.zeros((3 * self.counts[0] + 2) * 25 * channels, np.float32)
         self._number: Any = np.uint16 if half else np.float32
         self._rooms: dict[int, tuple[tuple[Array, torch.Tensor], tuple[Array, torch.Tensor]]] = {}
 
     def features(self) -> Array:
         """Return room for features ``(z, y, x, channels)`` with a rim of zeros around the region."""
-        return np.zeros((*(3 * n + 2 for n in self.counts), self.channels), np.float32)
+        return np.zeros((*(3 * n + 2 for n in self.counts), self.channels), self._number)
 
     def inner(self, features: Array) -> Array:
         """Return the region itself."""
@@ -85,8 +85,7 @@ class Grid:
             pair = []
             for _ in range(2):
                 array = np.zeros((_PLACES, tiles, self.channels), self._number)
-                same = torch.from_numpy(array.view(np.int16 if array.itemsize == 2 else np.float32))
-                pair.append((array.reshape(-1), same.view(torch.bfloat16) if array.itemsize == 2 else same))
+                pair.append((array.reshape(-1), as_tensor(array)))
             self._rooms[tiles] = (pair[0], pair[1])
         return self._rooms[tiles]
 
@@ -97,17 +96,23 @@ class Grid:
                 features[(slice(None),) * axis + (slice(n + 1, None),)] = 0
 
 
+def as_tensor(numbers: Array) -> torch.Tensor:
+    """Return float32, or bits of bfloat16, as a tensor of the same memory."""
+    if numbers.dtype != np.uint16:
+        return torch.from_numpy(numbers)
+    return torch.from_numpy(numbers.view(np.int16)).view(torch.bfloat16)
+
+
 def convolve(grid: Grid, weights: Weights, source: Array, out: Array, added: Array | None = None) -> None:
     """Write the convolution of the positive part of `source` into `out`, with `added` on top; all as `Grid.features`."""
     flat, result = source.reshape(-1), out.reshape(-1)
     more = result if added is None else added.reshape(-1)
     share = np.float32(0 if added is None else 1)
     rows, columns = source.shape[1:3]
-    for z in range(grid.counts[0]):
-        for first in range(0, grid.counts[1], grid.rows):
-            last = min(first + grid.rows, grid.counts[1])
-            (seen, seen_matrix), (found, found_matrix) = grid.room((last - first) * grid.counts[2])
-            tiles = (z, first, last, grid.counts[2])
+    for y in range(grid.counts[1]):
+        for first in range(0, grid.counts[2], grid.columns):
+            tiles = (grid.counts[0], y, first, min(first + grid.columns, grid.counts[2]))
+            (seen, seen_matrix), (found, found_matrix) = grid.room(tiles[0] * (tiles[3] - first))
             _spread(flat, rows, columns, grid.channels, tiles, seen, grid.scratch)
             torch.bmm(seen_matrix, weights.products, out=found_matrix)
             _gather(found, rows, columns, grid.channels, tiles, weights.bias, more, share, result, grid.scratch)
@@ -118,22 +123,22 @@ def convolve(grid: Grid, weights: Weights, source: Array, out: Array, added: Arr
 def _spread(
     source: Array, rows: int, columns: int, channels: int, tiles: tuple[int, int, int, int], out: Array, scratch: Array
 ) -> None:
-    z, first, last, across = tiles
-    apart = (last - first) * across * channels
-    for y in range(first, last):
-        for x in range(across):
-            to = ((y - first) * across + x) * channels
-            for plane in range(5):
-                start = ((3 * z + plane) * rows + 3 * y) * columns + 3 * x
+    depth, y, first, last = tiles
+    apart = depth * (last - first) * channels
+    for x in range(first, last):
+        for z in range(depth):
+            for plane in range(3 * z if z == 0 else 3 * z + 2, 3 * z + 5):  # two planes are those of the tile before
+                start = ((plane * rows + 3 * y) * columns + 3 * x) * channels
                 for c in range(0, channels, LANES):
                     spread_plane(
-                        source, start * channels + c, columns * channels, channels, np.float32(0), scratch,
+                        source, start + c, columns * channels, channels, np.float32(0), scratch,
                         25 * plane * channels + c, channels,
                     )  # fmt: skip
+            to = ((x - first) * depth + z) * channels
             for place in range(25):
                 for c in range(0, channels, LANES):
                     spread_line(
-                        scratch, place * channels + c, 25 * channels, out, place * apart + to + c, 25 * apart
+                        scratch, (75 * z + place) * channels + c, 25 * channels, out, place * apart + to + c, 25 * apart
                     )  # fmt: skip
 
 
@@ -150,11 +155,11 @@ def _gather(
     out: Array,
     scratch: Array,
 ) -> None:
-    z, first, last, across = tiles
-    apart = (last - first) * across * channels
-    for y in range(first, last):
-        for x in range(across):
-            start = ((y - first) * across + x) * channels
+    depth, y, first, last = tiles
+    apart = depth * (last - first) * channels
+    for x in range(first, last):
+        for z in range(depth):
+            start = ((x - first) * depth + z) * channels
             for plane in range(5):
                 for c in range(0, channels, LANES):
                     gather_plane(
