@@ -1,7 +1,8 @@
-"""Sixteen channels at a time: the steps of a fast convolution that numba's loops would take several times as long for.
+"""The transforms around a fast convolution, sixteen channels at a time, to and from products of tiles.
 
-Each function is one line of vector code that numba puts in place of a call. Arrays are one-dimensional; where a vector lies
-is given by the index of its first channel. Numbers in between may be bfloat16, kept as uint16.
+Loops that numba vectorises by itself take several times as long, so the inner steps are written as vector code that it puts
+in place of calls. Arrays are flat; where a vector lies is given by the index of its first channel. Numbers of type uint16
+are bits of bfloat16.
 """
 
 from __future__ import annotations
@@ -9,11 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from llvmlite import binding, ir  # type: ignore[import-untyped]
 from numba.core import types
 from numba.extending import intrinsic
 
-__all__ = ["LANES", "gather_line", "gather_plane", "spread_line", "spread_plane"]
+from segkit.compiling import compiled
+
+__all__ = ["LANES", "gather", "spread"]
+
+Array = np.ndarray[Any, Any]
 
 LANES = 16
 
@@ -116,7 +122,7 @@ class _Code:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def spread_plane(
+def _spread_plane(
     _: Any, source: Any, start: Any, row: Any, voxel: Any, floor: Any, out: Any, to: Any, step: Any
 ) -> Any:
     """Write 5 x 5 products' worth of a plane of 5 x 5 voxels, those below `floor` raised to it."""
@@ -132,7 +138,7 @@ def spread_plane(
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def spread_line(_: Any, source: Any, start: Any, step: Any, out: Any, to: Any, stride: Any) -> Any:
+def _spread_line(_: Any, source: Any, start: Any, step: Any, out: Any, to: Any, stride: Any) -> Any:
     """Write 5 products' worth of a line of 5 vectors."""
 
     def code(*given: Any) -> Any:
@@ -145,7 +151,7 @@ def spread_line(_: Any, source: Any, start: Any, step: Any, out: Any, to: Any, s
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def gather_plane(_: Any, source: Any, start: Any, step: Any, out: Any, to: Any, stride: Any) -> Any:
+def _gather_plane(_: Any, source: Any, start: Any, step: Any, out: Any, to: Any, stride: Any) -> Any:
     """Write a plane of 3 x 3 vectors made of 5 x 5 products."""
 
     def code(*given: Any) -> Any:
@@ -159,7 +165,7 @@ def gather_plane(_: Any, source: Any, start: Any, step: Any, out: Any, to: Any, 
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def gather_line(
+def _gather_line(
     _: Any,
     source: Any,
     start: Any,
@@ -191,3 +197,77 @@ def gather_line(
 
 def _all(kind: Any, value: float) -> Any:
     return ir.Constant(kind, [value] * LANES)
+
+
+@compiled
+def spread(
+    source: Array, rows: int, columns: int, channels: int, tiles: tuple[int, int, int, int], out: Array, scratch: Array
+) -> None:
+    """Transform a slab of tiles of the positive part of `source`.
+
+    Parameters
+    ----------
+    source
+        Features ``(z, y, x, channels)`` with a rim, flat.
+    rows, columns
+        Their y and x.
+    channels
+        A multiple of 16.
+    tiles
+        How many there are along z; which row of them along y; the first and the last, excluded, along x.
+    out
+        ``(125, tiles, channels)``, flat; tiles along z follow each other.
+    scratch
+        ``(z, 25, channels)`` float32, flat.
+    """
+    depth, y, first, last = tiles
+    apart = depth * (last - first) * channels
+    for x in range(first, last):
+        for z in range(depth):
+            for plane in range(3 * z if z == 0 else 3 * z + 2, 3 * z + 5):  # two planes are those of the tile before
+                start = ((plane * rows + 3 * y) * columns + 3 * x) * channels
+                for c in range(0, channels, LANES):
+                    _spread_plane(
+                        source, start + c, columns * channels, channels, np.float32(0), scratch,
+                        25 * plane * channels + c, channels,
+                    )  # fmt: skip
+            to = ((x - first) * depth + z) * channels
+            for place in range(25):
+                for c in range(0, channels, LANES):
+                    _spread_line(
+                        scratch, (75 * z + place) * channels + c, 25 * channels, out, place * apart + to + c, 25 * apart
+                    )  # fmt: skip
+
+
+@compiled
+def gather(
+    found: Array,
+    rows: int,
+    columns: int,
+    channels: int,
+    tiles: tuple[int, int, int, int],
+    bias: Array,
+    added: Array,
+    share: np.floating[Any],
+    out: Array,
+    scratch: Array,
+) -> None:
+    """Transform a slab of tiles back, and write it into `out` with `bias` and `share` times `added`; otherwise as `spread`."""
+    depth, y, first, last = tiles
+    apart = depth * (last - first) * channels
+    for x in range(first, last):
+        for z in range(depth):
+            start = ((x - first) * depth + z) * channels
+            for plane in range(5):
+                for c in range(0, channels, LANES):
+                    _gather_plane(
+                        found, 25 * plane * apart + start + c, apart, scratch, 9 * plane * channels + c, channels
+                    )  # fmt: skip
+            for place in range(9):
+                row, column = 3 * y + 1 + place // 3, 3 * x + 1 + place % 3
+                to = (((3 * z + 1) * rows + row) * columns + column) * channels
+                for c in range(0, channels, LANES):
+                    _gather_line(
+                        scratch, place * channels + c, 9 * channels, bias, c, added, share, out, to + c,
+                        rows * columns * channels,
+                    )  # fmt: skip

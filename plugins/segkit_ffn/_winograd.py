@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from segkit.compiling import compiled
 from segkit.geometry import Triple
-from segkit_ffn._lanes import LANES, gather_line, gather_plane, spread_line, spread_plane
+from segkit_ffn._lanes import LANES, gather, spread
 
 __all__ = ["Grid", "Weights", "as_tensor", "convolve"]
 
@@ -113,63 +112,7 @@ def convolve(grid: Grid, weights: Weights, source: Array, out: Array, added: Arr
         for first in range(0, grid.counts[2], grid.columns):
             tiles = (grid.counts[0], y, first, min(first + grid.columns, grid.counts[2]))
             (seen, seen_matrix), (found, found_matrix) = grid.room(tiles[0] * (tiles[3] - first))
-            _spread(flat, rows, columns, grid.channels, tiles, seen, grid.scratch)
+            spread(flat, rows, columns, grid.channels, tiles, seen, grid.scratch)
             torch.bmm(seen_matrix, weights.products, out=found_matrix)
-            _gather(found, rows, columns, grid.channels, tiles, weights.bias, more, share, result, grid.scratch)
+            gather(found, rows, columns, grid.channels, tiles, weights.bias, more, share, result, grid.scratch)
     grid.clear_rim(out)
-
-
-@compiled
-def _spread(
-    source: Array, rows: int, columns: int, channels: int, tiles: tuple[int, int, int, int], out: Array, scratch: Array
-) -> None:
-    depth, y, first, last = tiles
-    apart = depth * (last - first) * channels
-    for x in range(first, last):
-        for z in range(depth):
-            for plane in range(3 * z if z == 0 else 3 * z + 2, 3 * z + 5):  # two planes are those of the tile before
-                start = ((plane * rows + 3 * y) * columns + 3 * x) * channels
-                for c in range(0, channels, LANES):
-                    spread_plane(
-                        source, start + c, columns * channels, channels, np.float32(0), scratch,
-                        25 * plane * channels + c, channels,
-                    )  # fmt: skip
-            to = ((x - first) * depth + z) * channels
-            for place in range(25):
-                for c in range(0, channels, LANES):
-                    spread_line(
-                        scratch, (75 * z + place) * channels + c, 25 * channels, out, place * apart + to + c, 25 * apart
-                    )  # fmt: skip
-
-
-@compiled
-def _gather(
-    found: Array,
-    rows: int,
-    columns: int,
-    channels: int,
-    tiles: tuple[int, int, int, int],
-    bias: Array,
-    added: Array,
-    share: np.floating[Any],
-    out: Array,
-    scratch: Array,
-) -> None:
-    depth, y, first, last = tiles
-    apart = depth * (last - first) * channels
-    for x in range(first, last):
-        for z in range(depth):
-            start = ((x - first) * depth + z) * channels
-            for plane in range(5):
-                for c in range(0, channels, LANES):
-                    gather_plane(
-                        found, 25 * plane * apart + start + c, apart, scratch, 9 * plane * channels + c, channels
-                    )  # fmt: skip
-            for place in range(9):
-                row, column = 3 * y + 1 + place // 3, 3 * x + 1 + place % 3
-                to = (((3 * z + 1) * rows + row) * columns + column) * channels
-                for c in range(0, channels, LANES):
-                    gather_line(
-                        scratch, place * channels + c, 9 * channels, bias, c, added, share, out, to + c,
-                        rows * columns * channels,
-                    )  # fmt: skip

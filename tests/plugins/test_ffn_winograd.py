@@ -1,0 +1,74 @@
+"""Fast convolutions beside those of torch."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+from segkit_ffn import ffn
+from segkit_ffn._stack import Stack
+from segkit_ffn._winograd import Grid, Weights, as_tensor, convolve
+
+
+@pytest.mark.parametrize("shape", [(9, 9, 9), (5, 17, 13), (3, 25, 4)])
+@pytest.mark.parametrize("half", [False, True])
+def test_a_convolution_is_that_of_torch(shape: tuple[int, int, int], half: bool) -> None:
+    torch.manual_seed(0)
+    layer = torch.nn.Conv3d(32, 32, 3, padding=1).requires_grad_(False)
+    image, added = torch.randn(2, 32, *shape)
+    expected = layer(image.clamp(min=0)[None])[0] + added
+    grid = Grid(shape, 32, half)
+    source, out, more = grid.features(), grid.features(), grid.features()
+    for room, values in ((source, image), (more, added)):
+        as_tensor(grid.inner(room))[...] = values.permute(1, 2, 3, 0)
+    for _ in range(2):  # what is left in the rooms does not matter
+        convolve(grid, Weights(layer, half), source, out, more)
+    found = as_tensor(grid.inner(out)).float().permute(3, 0, 1, 2)
+    error = (found - expected).abs()
+    assert error.max() < (0.2 if half else 1e-4)
+    assert error.mean() < (0.02 if half else 1e-5)
+    assert not out[0].any()
+    assert not out[:, shape[1] + 1 :].any()
+
+
+@pytest.mark.parametrize(("half", "most"), [(False, 1e-5), (True, 0.15)])
+def test_a_network_is_that_of_torch(half: bool, most: float) -> None:
+    torch.manual_seed(0)
+    network = ffn(3, 1, width=20, depth=3).eval().requires_grad_(False)
+    seen = torch.randn(2, 3, 7, 11, 13)
+    stack = Stack(network, half)
+    with torch.inference_mode():
+        expected = network(seen)
+        found = stack(seen)
+        assert found.shape == expected.shape
+        assert (found - expected).abs().max() < most * expected.abs().max()
+        assert torch.equal(stack(seen), found)
+        with ThreadPoolExecutor(4) as pool:
+            assert all(torch.equal(other, found) for other in pool.map(stack, [seen] * 8))
+
+
+def test_networks_of_another_shape_are_left_to_torch() -> None:
+    assert Stack.takes(ffn(2, 1, width=4, depth=2))
+    assert not Stack.takes(ffn(2, 1, width=4, depth=2, normalization="layer"))
+    assert not Stack.takes(ffn(2, 1, width=4, depth=2, flat_modules=1))
+    assert not Stack.takes(torch.nn.Conv3d(2, 1, 3))
+
+
+@pytest.mark.parametrize("precision", ["auto", "float32", "bfloat16"])
+@pytest.mark.parametrize("normalization", ["none", "layer"])
+def test_every_precision_gives_nearly_the_same(precision: str, normalization: str) -> None:
+    from segkit_ffn._stepping import Step
+
+    torch.manual_seed(0)
+    network = ffn(2, 1, width=8, depth=3, normalization=normalization)
+    images = np.random.default_rng(0).normal(size=(2, 1, 9, 9, 9)).astype(np.float32)
+    logits = np.full((2, 9, 9, 9), -2.9, np.float32)
+    exact, found = (Step(network, one)(images, logits) for one in ("exact", precision))  # type: ignore[arg-type]
+    assert found.dtype == np.float32
+    assert np.abs(found - exact).max() < 0.15 * np.abs(exact - logits).max()
+    with torch.inference_mode():
+        plain = network(torch.from_numpy(np.concatenate([images, logits[:, None]], 1)))[:, 0].numpy() + logits
+    assert np.array_equal(exact, plain)
