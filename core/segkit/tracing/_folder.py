@@ -128,6 +128,11 @@ class TraceFolder:
         """Record that an object could not be traced."""
         self._record({"id": id, "error": reason})
 
+    def make(self, name: str) -> Path:
+        """Return where something besides the traces goes, which is removed when they are."""
+        durable.append_record(self.state / "journal.jsonl", {"made": name})
+        return self.folder / name
+
     def _record(self, record: dict[str, Any]) -> None:
         # A line that is lost costs the tracing of one object; waiting for the disk each time would cost more.
         durable.append_record(self.state / "journal.jsonl", record, sync=False)
@@ -144,11 +149,13 @@ class TraceFolder:
 
 
 def _clear(folder: Path, records: list[dict[str, Any]]) -> None:
-    """Remove the traces that a journal lists, the table and the journal; leave other files alone."""
+    """Remove the traces and folders that a journal lists, the table and the journal; leave other files alone."""
     (folder / "table.csv").unlink(missing_ok=True)
     for record in records:
         if "id" in record:
             (folder / f"{record['id']}.swc").unlink(missing_ok=True)
+        elif "made" in record:
+            durable.remove(folder / record["made"])
     state = folder / ".segkit"
     for file in state.iterdir():
         if file.name != "lock":

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from segkit.execution import Cluster, Failure, connected, run
 from segkit.geometry import Triple
 from segkit.opening import open_volume
 from segkit.progress import Progress, silent
+from segkit.tracing._also import check_also, write_also
 from segkit.tracing._blocks import draw_parts, load_parts
 from segkit.tracing._folder import TraceFolder, Traces
 from segkit.tracing._object import BUDGET, Tracer, cell_for, trace_object, trace_parts
@@ -42,6 +43,7 @@ def trace(
     ids: Iterable[int] | None = None,
     budget: int = BUDGET,
     soma: float | None = None,
+    also: Sequence[Literal["precomputed", "meshes"]] = (),
     overwrite: bool = False,
     cluster: Cluster | str | None = None,
     workers: int | None = None,
@@ -74,6 +76,10 @@ def trace(
     soma
         Radius, in nm or else in voxels, from which a ball inside of an object is a soma, if it is at least twice as
         thick as half of the nodes outside. All in it becomes one root node of type 1. None looks for none.
+    also
+        What is written to `out_dir` besides: ``"precomputed"`` for skeletons that neuroglancer reads, in ``skeletons/``;
+        ``"meshes"`` for the surface of each object, in ``meshes/<id>.ply``. With both, the meshes are in ``mesh/`` too,
+        as neuroglancer reads them.
     overwrite
         Whether other traces in `out_dir` are replaced.
     cluster
@@ -110,6 +116,7 @@ def trace(
     """
     volume = open_volume(segmentation)
     check_segmentation(volume)
+    check_also(also, volume, out_dir is not None)
     if soma is not None and not soma > 0:
         raise UsageError(f"`soma` is {soma}; it takes a radius above 0, or None to look for no somata.")
     chosen: Tracer
@@ -153,6 +160,9 @@ def trace(
             folder.write_table()
             if not failures:
                 remove(state / "parts")
+            drawn_ids = [int(i) for i in found.ids[places] if folder.has(int(i))]
+            boxes = {id: found.box(place) for place, id in zip(places, found.ids[places].tolist(), strict=True)}
+            write_also(also, folder, volume, {id: boxes[id] for id in drawn_ids}, progress, connection, workers)
     if failures:
         first = min(failures)
         some = ", ".join(map(str, sorted(failures)[:10])) + (", …" if len(failures) > 10 else "")
