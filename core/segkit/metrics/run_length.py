@@ -113,6 +113,17 @@ class RunLength:
         How many nodes of a skeleton must lie in a segment before it counts as touched; 0 and 1 both mean a single one,
         as in the paper. More forgives grazes, and reads higher.
 
+    Attributes
+    ----------
+    ids, places
+        Ids that occur ``(I,)``, and which of them each node ``(V,)`` has.
+    merging
+        Which ids ``(I,)`` are of segments that touch several skeletons.
+    units
+        Pairs ``(U, 2)`` of a merging segment, as a place in `ids`, and a skeleton that it touches.
+    kinds
+        What each edge ``(E,)`` is, uint8: a place in `EDGE_KINDS`.
+
     Raises
     ------
     DataError
@@ -130,18 +141,14 @@ class RunLength:
             raise UsageError(f"`merge_nodes` is {merge_nodes}; it takes a number of nodes, 0 or more.")
         self.skeletons = skeletons
         self.ids, self.places = np.unique(np.asarray(segments), return_inverse=True)
-        """Ids that occur ``(I,)``, and which of them each node ``(V,)`` has."""
         count = int(skeletons.owners.max(initial=0)) + 1
         codes, counts = np.unique(self.places * count + skeletons.owners, return_counts=True)
         units = np.stack([codes // count, codes % count], 1)[counts >= max(1, merge_nodes)]
         units = units[self.ids[units[:, 0]] != 0]
         merging = np.bincount(units[:, 0], minlength=len(self.ids)) > 1
         self.merging = merging
-        """Which ids ``(I,)`` are of segments that touch several skeletons."""
         self.units = units[merging[units[:, 0]]]
-        """Pairs ``(U, 2)`` of a merging segment, as a place in `ids`, and a skeleton that it touches."""
         self.kinds = self._kinds()
-        """What each edge ``(E,)`` is: a place in `EDGE_KINDS`, uint8."""
 
     def _kinds(self) -> Array:
         one, other = self.places[self.skeletons.edges].T
