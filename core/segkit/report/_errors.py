@@ -1,4 +1,4 @@
-"""A map of what is right and wrong along the skeletons of the truth, as PNG."""
+"""What is right and wrong along the skeletons of the truth: a map as PNG, and sections of a page."""
 
 from __future__ import annotations
 
@@ -7,16 +7,49 @@ from typing import Any
 
 import numpy as np
 
-from segkit.metrics import EDGE_KINDS
+from segkit.metrics import EDGE_KINDS, EXPLANATIONS
+from segkit.report._page import Section
 from segkit.tracing import TraceEvaluation
 
-__all__ = ["draw_errors"]
+__all__ = ["draw_errors", "error_sections"]
 
 Array = np.ndarray[Any, Any]
 
 _COLOURS = {"correct": "#2f9e6e", "split": "#e08a00", "omitted": "#9a9a9a", "merged": "#c8283c"}
 _MARKS = {"split": "D", "merger": "o", "omission": "s"}
 _MARK_COLOURS = {"split": "#e08a00", "merger": "#c8283c", "omission": "#6f6f6f"}
+
+
+def error_sections(evaluation: TraceEvaluation, *, worst: int = 12) -> list[Section]:
+    """Return sections for `write_page`: the map of errors, the worst of them, and the scores along skeletons.
+
+    Parameters
+    ----------
+    evaluation
+        Outcome of `segkit.evaluate_traces`.
+    worst
+        How many errors are marked and listed.
+    """
+    unit = evaluation.unit
+    errors: list[tuple[str | float | int, ...]] = [
+        ("", "error", f"z, y, x ({unit})", f"run length lost ({unit})", f"cable ({unit})", "skeletons", "segments")
+    ]
+    for place, error in enumerate(evaluation.errors[:worst], 1):
+        ids = (", ".join(map(str, ids)) for ids in (error.skeletons, error.segments))
+        position = ", ".join(f"{value:.0f}" for value in error.position)
+        errors.append((place, error.kind, position, error.lost, error.cable, *ids))
+    scores: list[tuple[str | float | int, ...]] = [("score", "value", "better", "meaning")]
+    for name, value in evaluation.scores.items():
+        scores.append((name.replace("_", " "), value, EXPLANATIONS[name].better, EXPLANATIONS[name].meaning))
+    return [
+        Section(
+            "Along the skeletons of the truth",
+            "The errors that cost the most, and below them where they are.",
+            draw_errors(evaluation, worst=worst),
+            errors if evaluation.errors else (),
+        ),
+        Section("Scores along skeletons", f"Lengths are in {unit}.", rows=scores),
+    ]
 
 
 def draw_errors(evaluation: TraceEvaluation, *, worst: int = 12) -> bytes:
