@@ -6,6 +6,10 @@ import hashlib
 import importlib.util
 import os
 import pickle
+import random
+import subprocess
+import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -25,8 +29,6 @@ MOVEMENT = Movement((9, 9, 9), (3, 3, 3), 0.95, 0.05, 0.9)
 def reference() -> ModuleType:
     """The plain serial algorithm of the benchmarks."""
     spec = importlib.util.spec_from_file_location("reference", ROOT / "benchmarks" / "_reference_filling.py")
-    import sys
-
     module = importlib.util.module_from_spec(spec)
     sys.modules["reference"] = module
     spec.loader.exec_module(module)
@@ -310,3 +312,48 @@ def test_published_weights_segment_as_pinned() -> None:
     assert hashlib.sha256(found.ids.astype("<u4").tobytes()).hexdigest() == (
         "5c738716bea94f9338cb4076b468175f90997dd5c091edd0461547bf2a4014f0"
     )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_filling_survives_kills(package: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "image.npy", cells((24, 96, 96), 60))
+    options = {"model": package, "cell": 24, **OPTIONS}
+    pairs = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
+
+    def start(name: str) -> subprocess.Popen[bytes]:
+        command = [
+            sys.executable,
+            "-m",
+            "segkit",
+            "segment",
+            tmp_path / "image.npy",
+            tmp_path / name,
+            "--with",
+            "flood_fill",
+        ]
+        return subprocess.Popen([*map(str, command), *pairs], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    def finish(name: str) -> np.ndarray:
+        process = start(name)
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors.decode()
+        return segkit.open_volume(tmp_path / name).read()
+
+    whole = finish("whole.zarr")
+    assert whole.max() > 20
+    chance, hits = random.Random(3), 0
+    while hits < 6:
+        process = start("killed.zarr")
+        journals = tmp_path / "killed.zarr" / ".segkit"
+        while process.poll() is None and not list(journals.glob("objects-*/provisional.zarr")):
+            time.sleep(0.02)
+        time.sleep(chance.uniform(0, 2))
+        if process.poll() is not None:
+            process.communicate()
+            break
+        process.kill()
+        process.communicate()
+        hits += 1
+    assert hits > 1
+    assert np.array_equal(finish("killed.zarr"), whole)
