@@ -189,6 +189,10 @@ def flood_fill(
     seed_distance: Annotated[tuple[Distance, Distance, Distance], Advanced] = (1, 1, 1),
     objects: Annotated[int, Ge(1), Le(256), Advanced] = 1,
     positions: Annotated[int, Ge(1), Le(64), Advanced] = 1,
+    consensus: bool = False,
+    agglomerate: Annotated[int, Ge(0), Le(100_000), Unit("pairs")] = 0,
+    grow: Annotated[int, Ge(0), Le(64), Unit("voxels")] = 6,
+    leftovers: Annotated[int, Ge(0), Unit("voxels")] = 0,
     precision: Literal["auto", "exact", "float32", "bfloat16"] = "auto",
     device: str = "auto",
     halo: Annotated[tuple[Distance, Distance, Distance] | None, Advanced] = None,
@@ -227,6 +231,18 @@ def flood_fill(
         same are reduced to one, which costs about a quarter more steps. On a CPU, 1 is fastest.
     positions
         Fields of view of an object that are computed at the same time, if they share no voxel; for GPUs likewise.
+    consensus
+        Fill a second time from the seeds in reverse order, and keep together only what is together both times. It takes twice
+        as long, and trades mergers for splits.
+    agglomerate
+        How many pairs of touching objects of a cell are filled again, each from its own seed, to see whether they are one:
+        those with the least of a membrane between them. A pair costs a few dozen calls of the network. 0 joins none.
+    grow
+        How far objects grow into empty space at most, in voxels of the finest axis, by a watershed on the image that crosses
+        membranes last. 0 leaves all as the network found it.
+    leftovers
+        Connected parts of the space that is then still empty become objects if they have so many voxels. It helps in dense
+        tissue, where all space belongs to some cell; 0 makes none.
     precision
         ``float32`` and ``bfloat16`` compute the network in fast ways that round differently; ``auto`` takes what the
         processor is fast in. ``exact`` computes it as in training; with `skip` 0, `order` ``position`` and `objects` and `positions` 1 the result is that of the published algorithm, voxel by voxel.
@@ -251,6 +267,7 @@ def flood_fill(
     """
     from segkit_ffn._engine import Policy
     from segkit_ffn._flood_fill import FloodFill
+    from segkit_ffn._passes import Passes
 
     return FloodFill.of(
         model,
@@ -258,6 +275,7 @@ def flood_fill(
         halo,
         cell,
         policy=Policy(segment_threshold, min_size, seed_distance, skip, objects, positions),
+        passes=Passes(consensus, agglomerate, grow, leftovers),
         order=order,
         boundary_channel=boundary_channel,
         boundary_threshold=boundary_threshold,

@@ -14,6 +14,7 @@ from segkit.model import Model, hash_package, locate_package
 from segkit.volume import Spacing
 from segkit_ffn._engine import Engine, Policy
 from segkit_ffn._movement import Movement
+from segkit_ffn._passes import Passes
 from segkit_ffn._seeds import Order, edges, peaks
 from segkit_ffn._stepping import Precision, load_model, load_step, one_thread
 
@@ -32,6 +33,7 @@ class FloodFill:
     fingerprint: str
     movement: Movement
     policy: Policy
+    passes: Passes
     order: Order
     boundary_channel: int | None
     boundary_threshold: float
@@ -82,8 +84,9 @@ class FloodFill:
                 walls = padded[self.boundary_channel] >= self.boundary_threshold
                 padded = np.delete(padded, self.boundary_channel, axis=0)
             seeds = peaks(walls, voxel_size, self.movement.radius, self.order)
-            filled = Engine(step, self.movement, self.policy).fill(model.normalization(padded), seeds)
-        return filled.ids[tuple(slice(a, a + n) for a, n in zip(added, prediction.shape[1:], strict=True))]
+            engine = Engine(step, self.movement, self.policy)
+            ids = self.passes(engine, model.normalization(padded), seeds, voxel_size)
+        return ids[tuple(slice(a, a + n) for a, n in zip(added, prediction.shape[1:], strict=True))]
 
     def _check(self, model: Model, image: Array, voxel_size: Spacing) -> None:
         """Refuse an image that the network was not trained for."""

@@ -1,0 +1,45 @@
+"""From seeds to objects: filling, and what is done with the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from segkit.volume import Spacing
+from segkit_ffn._agglomeration import agglomerated, contacts
+from segkit_ffn._consensus import split_consensus
+from segkit_ffn._engine import Engine
+from segkit_ffn._fill import grown, membranes, with_leftovers
+
+__all__ = ["Passes"]
+
+Array = np.ndarray[Any, Any]
+
+_REACH = 6  # voxels; how far objects grow towards each other to see which touch, if they are not to grow
+
+
+@dataclass(frozen=True)
+class Passes:
+    """What is done beside filling; see `segkit_ffn.flood_fill`."""
+
+    consensus: bool = False
+    agglomerate: int = 0
+    grow: int = 0
+    leftovers: int = 0
+
+    def __call__(self, engine: Engine, image: Array, seeds: Array, voxel_size: Spacing) -> Array:
+        """Return ids ``(Z, Y, X)`` uint32 of an image ``(C, Z, Y, X)``, normalised."""
+        ids = engine.fill(image, seeds).ids
+        if self.consensus:
+            ids = split_consensus(ids, engine.fill(image, seeds[::-1]).ids, engine.policy.min_size)
+        if self.agglomerate or self.grow:
+            height, near = membranes(ids, image, voxel_size, self.grow or _REACH)
+            spread = grown(ids, height, near)
+            if self.agglomerate:
+                candidates = contacts(spread, height)[: self.agglomerate]
+                names = agglomerated(engine, image, ids, candidates, engine.movement.radius)
+                ids, spread = names[ids], names[spread]
+            ids = spread if self.grow else ids
+        return with_leftovers(ids, self.leftovers) if self.leftovers else ids
