@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,11 +11,11 @@ import numpy as np
 from segkit.geometry import Triple
 from segkit_ffn._following import Following
 from segkit_ffn._movement import Movement, logit
-from segkit_ffn._stepping import Step
 
 __all__ = ["Engine", "Filled", "Policy"]
 
 Array = np.ndarray[Any, Any]
+Step = Callable[[Array, Array], Array]
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Engine:
     Parameters
     ----------
     step
-        Calls the network.
+        Calls the network, as `segkit_ffn._stepping.Step` does.
     movement
         What it was trained with.
     policy
