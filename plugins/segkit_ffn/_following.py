@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from itertools import product
 from typing import Any
 
 import numpy as np
 
+from segkit.compiling import compiled
 from segkit.geometry import Box, Triple
+from segkit_ffn._frontier import Entry, Frontier
 from segkit_ffn._movement import Movement, logit
 
 __all__ = ["Following"]
@@ -33,7 +34,7 @@ class Following:
         Where the field of view may not go, ``(Z, Y, X)``; it may change meanwhile.
     skip
         A field of view is not computed if less than this part of it is undecided; the object is followed through it by what
-        is known. 0 computes all.
+        is known, and goes where most is undecided first. 0 computes all, in the order in which they are reached.
 
     Attributes
     ----------
@@ -51,9 +52,10 @@ class Following:
         self.given_up = False
         self._move = np.float32(logit(movement.move_threshold))
         self._least = skip * np.prod(movement.field_of_view)
-        self._queue = deque([seed])
         self._done: set[Triple] = set()
+        self._frontier = Frontier(self._undecided if skip else lambda _: 0)
         logits[seed] = logit(movement.seed)
+        self._frontier.add(seed)
         self.touched = Box(seed, (seed[0] + 1, seed[1] + 1, seed[2] + 1))
 
     @property
@@ -72,27 +74,26 @@ class Following:
         Any two of them are at least `apart` voxels from each other along some axis.
         """
         chosen: list[Triple] = []
-        near: list[Triple] = []
-        while self._queue and len(chosen) < count:
-            position = self._queue.popleft()
+        near: list[Entry] = []
+        while len(chosen) < count and (entry := self._frontier.take()):
+            position = entry[2]
             if not self._open(position):
                 continue
             if not self.found:
-                self._queue.clear()
+                self._frontier.clear()
                 return chosen
-            if any(
-                all(abs(p - o) < a for p, o, a in zip(position, other, apart, strict=True))
-                for other in (*chosen, *near)
-            ):
-                near.append(position)
+            others = (*chosen, *(other for _, _, other in near))
+            if any(all(abs(p - o) < a for p, o, a in zip(position, other, apart, strict=True)) for other in others):
+                near.append(entry)
                 continue
             self._done.add(self._place(position))
-            if self._settled(position):
+            if self._undecided(position) < self._least:
                 self.skipped += 1
                 self._go_on(position)
             else:
                 chosen.append(position)
-        self._queue.extendleft(reversed(near))
+        for entry in near:
+            self._frontier.put_back(entry)
         return chosen
 
     def absorb(self, position: Triple, result: Array) -> None:
@@ -128,13 +129,11 @@ class Following:
             and bool(self.logits[position] >= self._move)
         )
 
-    def _settled(self, position: Triple) -> bool:
-        """Return whether so little of a field of view is undecided that it is not worth computing."""
-        if not self._least:
-            return False
-        logits = self.logits[self.view(position).slices]
-        low, high = _UNDECIDED
-        return bool(logits.size - np.count_nonzero((logits <= low) | (logits >= high)) < self._least)
+    def _undecided(self, position: Triple) -> int:
+        """Return how many voxels of a field of view inside the volume are not known to be in the object, or not."""
+        view = self.view(position)
+        inside = all(a >= 0 and b <= n for a, b, n in zip(view.start, view.stop, self.logits.shape, strict=True))
+        return _count_between(self.logits[view.slices], *_UNDECIDED) if inside else 0
 
     def _go_on(self, position: Triple) -> None:
         """Queue the surest voxel of each face of the box that is one step away, the surest of all first."""
@@ -150,4 +149,17 @@ class Following:
                 inner.insert(axis, 2 * deltas[axis] if side else 0)
                 z, y, x = (p - d + i for p, d, i in zip(position, deltas, inner, strict=True))
                 found.append((score, (z, y, x)))
-        self._queue.extend(place for _, place in sorted(found, reverse=True))
+        for _, place in sorted(found, reverse=True):
+            if self._place(place) not in self._done:
+                self._frontier.add(place)
+
+
+@compiled
+def _count_between(logits: Array, low: float, high: float) -> int:
+    """Count the numbers between two others, and those that are none."""
+    count = 0
+    for z in range(logits.shape[0]):
+        for y in range(logits.shape[1]):
+            for x in range(logits.shape[2]):
+                count += not (logits[z, y, x] <= low or logits[z, y, x] >= high)
+    return count

@@ -47,8 +47,8 @@ def peaks(walls: Array, voxel_size: Spacing, margin: Triple, order: Order = "dis
     margin
         How far from all sides of the volume seeds have to be, in voxels (z, y, x).
     order
-        ``distance``: the most distant first, which begins with what is surely the inside of an object. ``position``: by z, y
-        and x, without those of objects that are thickest in the margin, as in the published algorithm.
+        ``position``: by z, y and x, as in the published algorithm. ``distance``: the most distant first, which begins with
+        what is surely the inside of an object; after them come seeds of objects that are thickest in the margin.
 
     Returns
     -------
@@ -61,13 +61,15 @@ def peaks(walls: Array, voxel_size: Spacing, margin: Triple, order: Order = "dis
     if not walls.any():
         distance = np.ones(walls.shape, np.float32)
     distance += np.random.RandomState(42).random_sample(distance.shape) * _NOISE
-    inner = tuple(slice(m, n - m) for m, n in zip(margin, walls.shape, strict=True))
-    if order == "distance":
-        found = _maxima(distance[inner]) + np.array(margin)
-        return np.asarray(found[np.argsort(-distance[tuple(found.T)], kind="stable")])
     found = _maxima(distance)
     found = found[((found >= margin) & (found < np.subtract(walls.shape, margin))).all(1)]
-    return np.asarray(found[np.lexsort(found.T[::-1])])
+    if order == "position":
+        return np.asarray(found[np.lexsort(found.T[::-1])])
+    inner = tuple(slice(m, n - m) for m, n in zip(margin, walls.shape, strict=True))
+    others = _maxima(distance[inner]) + np.array(margin)
+    known = set(map(tuple, found.tolist()))
+    others = others[[tuple(seed) not in known for seed in others.tolist()]]
+    return np.concatenate([part[np.argsort(-distance[tuple(part.T)], kind="stable")] for part in (found, others)])
 
 
 def _maxima(distance: Array) -> Array:
