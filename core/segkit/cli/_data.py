@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from segkit.cli._options import cluster_options, parse_options, progress_bar
+from segkit.cli._traces import convert_traces, describe_traces, holds_traces, rows_of_traces
 from segkit.errors import DataError, OutputExistsError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def convert_command(
     that was interrupted. A file is written from its beginning, and appears when it is complete. Memory does not depend on
     the size of the image.
 
-    Trained weights of another program become a model folder, if an importer knows them ('segkit list importers').
+    Traces are converted too: SWC files (one, or a folder of them; --voxel-size says what a unit is) to precomputed skeletons
+    for neuroglancer, and such skeletons to a folder of SWC files. Trained weights of another program become a model folder, if an importer knows them ('segkit list importers').
 
     \b
     Examples:
@@ -85,6 +87,7 @@ def convert_command(
       segkit convert "slices/*.png" volume.zarr --region "z0:500"
       segkit convert segmentation.zarr segmentation.tif
       segkit convert model.ckpt-27465036.index model
+      segkit convert traces/ skeletons
     """
     from segkit.geometry import Box
     from segkit.opening import export_volume, open_volume
@@ -93,6 +96,12 @@ def convert_command(
     about_images = {"--voxel-size": voxel_size, "--region": region or None, "--format": format}
     stores_only: dict[str, object] = {"--block": block, "--chunk": chunk, "--levels": levels}
     stores_only |= {"--labels/--image": labels, "--cluster": cluster, "--workers": workers}
+    if holds_traces(source):
+        others = {**about_images, **stores_only, "--voxel-size": None, "-o": pairs or None}
+        if given := [name for name, value in others.items() if value is not None]:
+            raise UsageError(f"{', '.join(given)} are about images, but {source} holds traces. Leave them out.")
+        convert_traces(source, target, voxel_size, overwrite=overwrite)
+        return
     try:
         volume = open_volume(source, voxel_size=voxel_size)
     except UnknownNameError:
@@ -168,6 +177,8 @@ def _describe(source: str) -> dict[str, Any]:
         return _describe_run(folder)
     if (folder / "model.json").is_file():
         return _describe_model(folder)
+    if holds_traces(source):
+        return describe_traces(source)
     from segkit.opening import open_volume
 
     return _describe_volume(open_volume(source))
@@ -232,6 +243,8 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
         return _volume_rows(found)
     if found["kind"] == "model":
         return _model_rows(found)
+    if found["kind"] == "traces":
+        return rows_of_traces(found)
     steps = ", ".join(str(step) for step in found["checkpoints"])
     plugins = found.get("plugins")
     rows = [

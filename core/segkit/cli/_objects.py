@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -11,6 +12,7 @@ from segkit.cli._options import cluster_options, parse_options, progress_bar
 __all__ = ["segment_command", "trace_command"]
 
 _OPTIONS = ("-o", "--option")
+_DRAWN = 10  # traces in the picture
 
 
 @click.command("segment")
@@ -73,6 +75,18 @@ def segment_command(
     "--id", "ids", type=click.IntRange(1), multiple=True, help="Trace this object; can be repeated. Default: all."
 )
 @click.option("--voxel-size", type=(float, float, float), metavar="Z Y X", help="In nm. Default: what the file says.")
+@click.option(
+    "--soma",
+    type=click.FloatRange(0, min_open=True),
+    metavar="NM",
+    help="Radius from which a ball is a soma. Default: no somata.",
+)
+@click.option(
+    "--also",
+    type=click.Choice(["precomputed", "meshes"]),
+    multiple=True,
+    help="Skeletons for neuroglancer in FOLDER/skeletons; surfaces in FOLDER/meshes (PLY). Can be repeated.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace other traces in FOLDER.")
 @cluster_options
 def trace_command(
@@ -83,21 +97,27 @@ def trace_command(
     min_size: int,
     ids: tuple[int, ...],
     voxel_size: tuple[float, float, float] | None,
+    soma: float | None,
+    also: tuple[Literal["precomputed", "meshes"], ...],
     overwrite: bool,
     cluster: str | None,
     workers: int | None,
 ) -> None:
-    """Draw the skeletons of the objects of SEGMENTATION, into FOLDER: one SWC file an object, and table.csv.
+    """Draw the skeletons of the objects of SEGMENTATION, into FOLDER: one SWC file an object, table.csv and traces.png.
 
-    Objects are traced one by one; the same command goes on with what was interrupted. Lengths in SWC files are in nm.
+    Objects are traced one by one, large ones block by block; the same command goes on with what was interrupted. Lengths in
+    SWC files are in nm. The picture shows the ten longest traces.
 
     \b
     Examples:
       segkit trace neurons.zarr traces --min-size 10000
       segkit trace neurons.zarr traces --id 17 --with teasar -o constant=200
+      segkit trace neurons.zarr traces --soma 2500 --also precomputed --also meshes
       segkit trace neurons.zarr traces --cluster local:8
     """
+    from segkit.durable import replace_file
     from segkit.opening import open_volume
+    from segkit.report import draw_traces
     from segkit.tracing import Traces, trace
 
     volume = open_volume(segmentation, voxel_size=voxel_size)
@@ -109,11 +129,17 @@ def trace_command(
             out_dir=folder,
             min_size=min_size,
             ids=ids or None,
+            soma=soma,
+            also=also,
             overwrite=overwrite,
             cluster=cluster,
             workers=workers,
             progress=progress,
         )
+    if isinstance(traces, Traces) and len(traces):
+        longest = sorted(range(len(traces)), key=lambda place: -traces.lengths[place])[:_DRAWN]
+        shown = [traces[place] for place in longest]
+        replace_file(folder / "traces.png", draw_traces(shown, largest=_DRAWN, of=len(traces)))
     length = sum(traces.lengths) if isinstance(traces, Traces) else 0.0
     cable = f"{length / 1000:.6g} um" if volume.unit == "nm" else f"{length:.6g} voxels"
     click.echo(f"{folder}: {len(traces)} objects traced, {cable} of cable in all")

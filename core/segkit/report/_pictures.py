@@ -17,6 +17,8 @@ __all__ = ["colours_of", "draw_slices", "draw_traces"]
 
 Array = np.ndarray[Any, Any]
 
+_NAMED = 12  # traces that have a line each in the legend
+
 
 def colours_of(ids: Array) -> Array:
     """Return a colour for each id, ``(..., 3)`` in 0..1; the same id always has the same one, and 0 is black."""
@@ -73,15 +75,17 @@ def draw_slices(panels: Sequence[tuple[str, Array]], raw: Array) -> bytes:
     return _png(figure)
 
 
-def draw_traces(traces: Sequence[Trace], *, largest: int = 200) -> bytes:
-    """Draw traces in three dimensions, coloured by object and as thick as they are.
+def draw_traces(traces: Sequence[Trace], *, largest: int = 200, of: int | None = None) -> bytes:
+    """Draw traces in three dimensions, coloured by object and as thick as they are, with somata as discs.
 
     Parameters
     ----------
     traces
         What is drawn.
     largest
-        Number of traces drawn, those with the longest cable.
+        Number of traces drawn, those with the longest cable. Up to 12 are named in a legend.
+    of
+        How many traces there are in all, for the title; None for as many as are given.
 
     Returns
     -------
@@ -90,26 +94,40 @@ def draw_traces(traces: Sequence[Trace], *, largest: int = 200) -> bytes:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
     from matplotlib.ticker import MaxNLocator
     from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
+    total = len(traces) if of is None else of
+    nm = not traces or traces[0].unit == "nm"
+    unit, scale = ("\N{GREEK SMALL LETTER MU}m", 1e-3) if nm else ("voxels", 1.0)
+    drawn = [t for t in sorted(traces, key=lambda t: t.cable_length, reverse=True)[:largest] if len(t.edges)]
+    named = len(drawn) <= _NAMED
     figure = Figure(figsize=(9, 5.6), dpi=110)
     FigureCanvasAgg(figure)
-    axes: Any = figure.add_axes((0.0, 0.0, 1.0, 0.95), projection="3d")
-    drawn = [t for t in sorted(traces, key=lambda t: t.cable_length, reverse=True)[:largest] if len(t.edges)]
+    axes: Any = figure.add_axes((0.0, 0.0, 0.8 if named else 1.0, 0.95), projection="3d")
+    thickest = max([1e-9, *(float(np.delete(t.radii, t.soma or []).max(initial=0)) for t in drawn)])
+    handles = []
     for trace in drawn:
-        ends = trace.nodes[:, ::-1][trace.edges]
-        width = 0.6 + 2.5 * trace.radii[trace.edges].mean(axis=1) / max(1e-9, max(float(t.radii.max()) for t in drawn))
-        colour = 0.9 * colours_of(np.array([trace.id]))[0]
-        axes.add_collection3d(Line3DCollection(list(ends), colors=[tuple(colour)], linewidths=width))
-    unit = traces[0].unit if traces else "nm"
+        ends = scale * trace.nodes[:, ::-1][trace.edges]
+        width = 0.6 + 2.5 * (trace.radii[trace.edges].min(axis=1) / thickest).clip(0, 1)
+        colour = tuple(0.9 * colours_of(np.array([trace.id]))[0])
+        axes.add_collection3d(Line3DCollection(list(ends), colors=[colour], linewidths=width))
+        if trace.soma is not None:
+            z, y, x = scale * trace.nodes[trace.soma]
+            axes.scatter([x], [y], [z], s=60, color=[colour], depthshade=False)
+        length = f"{scale * trace.cable_length:.4g} {unit}"
+        handles.append(Line2D([], [], color=colour, linewidth=2, label=f"{trace.id}  {length}"))
     if drawn:
-        nodes = np.concatenate([trace.nodes for trace in drawn])
+        nodes = scale * np.concatenate([trace.nodes for trace in drawn])
         for name, axis in (("x", 2), ("y", 1), ("z", 0)):
             getattr(axes, f"set_{name}lim")(nodes[:, axis].min(), nodes[:, axis].max() + 1e-9)
             getattr(axes, f"set_{name}label")(f"{name} ({unit})")
             getattr(axes, f"{name}axis").set_major_locator(MaxNLocator(4))
-        axes.set_box_aspect(np.ptp(nodes[:, ::-1], axis=0) + 1, zoom=1.35)
-    shown = f", the longest {len(drawn)} of them drawn" if len(drawn) < len(traces) else ""
-    figure.text(0.5, 0.96, f"{len(traces)} traces{shown}", ha="center", fontsize=11)
+        extent = np.ptp(nodes[:, ::-1], axis=0)
+        axes.set_box_aspect(np.maximum(extent, 0.15 * max(1e-9, float(extent.max()))), zoom=1.1 if named else 1.3)
+        if named:
+            figure.legend(handles=handles, loc="center right", fontsize=8, frameon=False, title="object, cable")
+    shown = f", the longest {len(drawn)} of them drawn" if len(drawn) < total else ""
+    figure.text(0.5, 0.96, f"{total} traces{shown}", ha="center", fontsize=11)
     return _png(figure)
