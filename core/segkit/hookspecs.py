@@ -74,6 +74,10 @@ def segkit_tracers() -> Factories:  # type: ignore[empty-body]
     ``mask`` is boolean ``(Z, Y, X)``, with at least one background voxel on every side; the result is a
     `segkit.Trace` whose nodes are in the unit of ``voxel_size``, from the centre of voxel (0, 0, 0) of the mask. Several
     threads may call it at once.
+
+    Objects that do not fit into memory are traced in parts and joined. Two methods are used for them where a tracer has
+    them: ``draw_part(mask, voxel_size)``, which takes no spurs away, and ``finish(trace, voxel_size)``, which does so for
+    the joined trace.
     """
 
 

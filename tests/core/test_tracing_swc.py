@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -109,3 +110,28 @@ def test_broken_files_name_the_line(tmp_path: Path, text: str, message: str) -> 
         read_swc(path)
     with pytest.raises(DataError, match="no file"):
         read_swc(tmp_path / "absent.swc")
+
+
+# Cable length in the unit of the files (8 nm), nodes, pieces, forks and ends without roots, and the highest Strahler order,
+# by navis 1.12.0 (`TreeNeuron.cable_length`, `n_branches`, `n_ends`, `strahler_index`, all seen from the first root);
+# `Skeleton.cable_length` of cloud-volume 12.15.2 gives the same lengths.
+HEMIBRAIN = Path(os.environ.get("SEGKIT_TEST_DATA", "absent"), "swc-hemibrain")
+BY_NAVIS = {
+    1734350788: (266476.88, 4465, 1, 599, 618, 6),
+    1734350908: (304332.66, 4847, 1, 735, 761, 6),
+    722817260: (274703.38, 4332, 1, 633, 656, 6),
+    754534424: (286522.47, 4696, 1, 696, 726, 7),
+    754538881: (291265.31, 4881, 2, 626, 642, 6),
+}
+
+
+@pytest.mark.skipif(not HEMIBRAIN.is_dir(), reason="SEGKIT_TEST_DATA names no folder with swc-hemibrain")
+@pytest.mark.parametrize("id", BY_NAVIS)
+def test_measurements_are_those_of_others(id: int) -> None:
+    (trace,) = read_swc(HEMIBRAIN / f"{id}.swc", scale=8)
+    length, nodes, pieces, forks, ends, order = BY_NAVIS[id]
+    assert trace.id == id
+    assert trace.cable_length == pytest.approx(8 * length, rel=1e-6)
+    # A root with one child is a tip here, and seen from another root the order may differ by one.
+    assert (len(trace.nodes), trace.components, trace.branches, trace.tips - pieces) == (nodes, pieces, forks, ends)
+    assert abs(trace.strahler - order) <= 1
