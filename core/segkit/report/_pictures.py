@@ -125,7 +125,7 @@ def draw_traces(traces: Sequence[Trace], *, largest: int = 200, of: int | None =
             getattr(axes, f"set_{name}label")(f"{name} ({unit})")
             getattr(axes, f"{name}axis").set_major_locator(MaxNLocator(4))
         extent = np.ptp(nodes[:, ::-1], axis=0)
-        axes.set_box_aspect(np.maximum(extent, 0.15 * max(1e-9, float(extent.max()))), zoom=1.1 if named else 1.3)
+        axes.set_box_aspect(np.maximum(extent, 0.15 * max(1e-9, float(extent.max()))), zoom=0.95 if named else 1.2)
         if named:
             figure.legend(handles=handles, loc="center right", fontsize=8, frameon=False, title="object, cable")
     shown = f", the longest {len(drawn)} of them drawn" if len(drawn) < total else ""
