@@ -22,7 +22,7 @@ from segkit.report import draw_errors, draw_slices, draw_traces
 
 HERE = Path(__file__).parent
 SKELETONS = HERE / "fib25_skeletons.swc"
-TRAINED, SCORED, SLICE = "z0:100", "z110:150", 20
+TRAINED, FILLED, SCORED, SLICE = "z0:100", "z60:150", "z110:150", 20
 SIZE = (10.0, 10.0, 10.0)
 TRIM = 20.0  # two voxels
 JOINING = {"neck": 1.0, "merge_below": 0.5}  # as in `segkit demo`, chosen on other slices
@@ -109,8 +109,8 @@ def baseline(data: Path, work: Path) -> Volume:
 
 
 def flooded(image: Volume, model: Path, target: Path, options: dict[str, object]) -> Volume:
-    """Fill the scored slices, of which alone the network sees anything."""
-    crop = image.crop(Box.parse(SCORED, image.box))
+    """Fill the scored slices, and 50 before them: a field of view is 33 slices deep, and moves."""
+    crop = image.crop(Box.parse(FILLED, image.box))
     return segkit.segment(crop, "flood_fill", target, options={"model": str(model), **options})
 
 
@@ -130,7 +130,7 @@ def opened(source: str, labels: Volume) -> Volume:
     volume = segkit.open_volume(array)
     if volume.unit == "nm" and any(volume.offset):
         return volume
-    start = SCORED if volume.spatial_shape[0] == 40 else "z0:"
+    start = {40: SCORED, 90: FILLED}.get(volume.spatial_shape[0], "z0:")
     offset = labels.crop(Box.parse(start, labels.box)).offset
     return segkit.open_volume(volume, voxel_size=SIZE, offset=offset)
 
