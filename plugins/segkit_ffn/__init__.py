@@ -186,6 +186,7 @@ def flood_fill(
     order: Literal["distance", "position"] = "distance",
     boundary_channel: Annotated[int, Ge(0)] | None = None,
     boundary_threshold: float = 0.5,
+    mirror: bool = True,
     seed_distance: Annotated[tuple[Distance, Distance, Distance], Advanced] = (1, 1, 1),
     objects: Annotated[int, Ge(1), Le(256), Advanced] = 1,
     positions: Annotated[int, Ge(1), Le(64), Advanced] = 1,
@@ -224,6 +225,9 @@ def flood_fill(
         furthest from those; the network is not shown it. None for edges of the image.
     boundary_threshold
         Voxels of that channel with at least this value are boundary.
+    mirror
+        Whether the image goes on beyond its sides, as if they were mirrors, for a quarter of the field of view. Without it
+        the middle of a field of view stays half of it away from the sides, and what is there is cut into pieces or missed.
     seed_distance
         Voxels (z, y, x) around a seed that no other object may have.
     objects
@@ -245,11 +249,12 @@ def flood_fill(
         tissue, where all space belongs to some cell; 0 makes none.
     precision
         ``float32`` and ``bfloat16`` compute the network in fast ways that round differently; ``auto`` takes what the
-        processor is fast in. ``exact`` computes it as in training; with `skip` 0, `order` ``position`` and `objects` and `positions` 1 the result is that of the published algorithm, voxel by voxel.
+        processor is fast in. ``exact`` computes it as in training: with `skip` 0, `order` ``position``, no `mirror`, and one of `objects` and `positions`, the result is
+        that of the published algorithm, voxel by voxel.
     device
         Where to compute: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
     halo
-        Voxels (z, y, x) around a cell that it sees; none takes half a field of view and one step.
+        Voxels (z, y, x) around a cell that it sees; none takes half a field of view.
     cell
         About how many voxels wide a cell is. Larger ones have less seams and overlap, and need more memory: 20 bytes a
         voxel.
@@ -279,6 +284,7 @@ def flood_fill(
         order=order,
         boundary_channel=boundary_channel,
         boundary_threshold=boundary_threshold,
+        mirror=mirror,
         precision=precision,
         device=device,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import fastremap
 import numpy as np
 
 from segkit.errors import DataError, UsageError
@@ -18,7 +19,7 @@ from segkit_ffn._passes import Passes
 from segkit_ffn._seeds import Order, edges, peaks
 from segkit_ffn._stepping import Precision, load_model, load_step, one_thread
 
-__all__ = ["FloodFill"]
+__all__ = ["FloodFill", "beyond"]
 
 Array = np.ndarray[Any, Any]
 
@@ -37,6 +38,7 @@ class FloodFill:
     order: Order
     boundary_channel: int | None
     boundary_threshold: float
+    mirror: bool
     precision: Precision
     device: str
     halo: Triple
@@ -66,8 +68,7 @@ class FloodFill:
         if move_threshold is not None:
             movement = replace(movement, move_threshold=move_threshold)
         if halo is None:
-            z, y, x = (r + d for r, d in zip(movement.radius, movement.deltas, strict=True))
-            halo = z, y, x
+            halo = movement.radius
         return cls(package, fingerprint, movement, halo=halo, cell_voxels=cell**3, **options)
 
     def __call__(self, prediction: Array, voxel_size: Spacing) -> Array:
@@ -76,7 +77,7 @@ class FloodFill:
         self._check(model, prediction, voxel_size)
         with one_thread():
             step = load_step(self.package, self.fingerprint, self.precision, self.device)
-            added = _around(prediction, self.movement)
+            added = beyond(prediction.shape[1:], self.movement, self.mirror)
             padded = np.pad(prediction, [(0, 0), *((n, n) for n in added)], mode="symmetric")
             if self.boundary_channel is None:
                 walls = edges(padded, voxel_size)
@@ -86,7 +87,9 @@ class FloodFill:
             seeds = peaks(walls, voxel_size, self.movement.radius, self.order)
             engine = Engine(step, self.movement, self.policy)
             ids = self.passes(engine, model.normalization(padded), seeds, voxel_size)
-        return ids[tuple(slice(a, a + n) for a, n in zip(added, prediction.shape[1:], strict=True))]
+        inner = ids[tuple(slice(a, a + n) for a, n in zip(added, prediction.shape[1:], strict=True))]
+        counted: Array = fastremap.renumber(inner, preserve_zero=True)[0]
+        return counted.astype(np.uint32)
 
     def _check(self, model: Model, image: Array, voxel_size: Spacing) -> None:
         """Refuse an image that the network was not trained for."""
@@ -110,13 +113,15 @@ class FloodFill:
             )
 
 
-def _around(image: Array, movement: Movement) -> Triple:
-    """Return by how many voxels (z, y, x) an image ``(C, Z, Y, X)`` is mirrored at its sides.
+def beyond(shape: tuple[int, ...], movement: Movement, mirror: bool) -> Triple:
+    """Return by how many voxels (z, y, x) an image of `shape` is continued beyond its sides, as if they were mirrors.
 
-    Along an axis shorter than the field of view, so that its middle can go anywhere.
+    By a quarter of the field of view, so that its middle gets near the sides; along an axis shorter than the field of view
+    by half of it, in any case.
     """
+    usual = tuple((radius + 1) // 2 if mirror else 0 for radius in movement.radius)
     z, y, x = (
-        radius if n < view else 0
-        for n, view, radius in zip(image.shape[1:], movement.field_of_view, movement.radius, strict=True)
+        radius if n + 2 * some < view else some
+        for n, some, view, radius in zip(shape, usual, movement.field_of_view, movement.radius, strict=True)
     )
     return z, y, x
