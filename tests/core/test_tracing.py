@@ -54,6 +54,8 @@ def test_strahler_order_and_soma() -> None:
     tree = Trace(nodes, edges, [5, 1, 1, 1, 1, 1, 1, 1])
     assert tree.strahler == 3
     assert Trace(nodes[:5], edges[:4], [5, 1, 1, 1, 1]).strahler == 2
+    assert Trace(nodes, edges, [1, 9, 1, 1, 1, 1, 1, 1]).strahler == 2  # at a root that forks, one branch is the stem
+    assert Trace([[0, 0, i] for i in range(5)], [[i, i + 1] for i in range(4)], [1, 1, 5, 1, 1]).strahler == 1
     assert tree.soma is None
     body = Trace(nodes, edges, tree.radii, types=[0, 0, 1, 0, 0, 0, 0, 0])
     assert body.soma == 2

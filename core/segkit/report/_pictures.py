@@ -105,7 +105,7 @@ def draw_traces(traces: Sequence[Trace], *, largest: int = 200, of: int | None =
     named = len(drawn) <= _NAMED
     figure = Figure(figsize=(9, 5.6), dpi=110)
     FigureCanvasAgg(figure)
-    axes: Any = figure.add_axes((0.0, 0.0, 0.8 if named else 1.0, 0.95), projection="3d")
+    axes: Any = figure.add_axes((0.0, 0.0, 0.8 if named else 1.0, 0.95), projection="3d", computed_zorder=False)
     thickest = max([1e-9, *(float(np.delete(t.radii, t.soma or []).max(initial=0)) for t in drawn)])
     handles = []
     for trace in drawn:
@@ -115,7 +115,7 @@ def draw_traces(traces: Sequence[Trace], *, largest: int = 200, of: int | None =
         axes.add_collection3d(Line3DCollection(list(ends), colors=[colour], linewidths=width))
         if trace.soma is not None:
             z, y, x = scale * trace.nodes[trace.soma]
-            axes.scatter([x], [y], [z], s=60, color=[colour], depthshade=False)
+            axes.scatter([x], [y], [z], s=90, color=[colour], edgecolors="white", depthshade=False, zorder=5)
         length = f"{scale * trace.cable_length:.4g} {unit}"
         handles.append(Line2D([], [], color=colour, linewidth=2, label=f"{trace.id}  {length}"))
     if drawn:

@@ -150,22 +150,24 @@ class Trace:
 
     @property
     def strahler(self) -> int:
-        """Highest Strahler order of the trace, seen from its roots: 1 without branches, 0 without nodes.
+        """Highest Strahler order of the trace: 1 without branches, 0 without nodes.
 
         Tips have order 1; where two branches of one order meet, the next one begins (Strahler 1957,
-        https://doi.org/10.1029/TR038i006p00913).
+        https://doi.org/10.1029/TR038i006p00913). It is seen from the roots, see `rooted`; one that lies on a path does not
+        count as a place where two branches meet.
         """
         order, parents = self.rooted()
-        highest, met = np.zeros(len(order) + 1, np.int64), np.zeros(len(order) + 1, bool)
         above = parents.tolist()
+        # Of each node: the highest order that comes to it, and how often; in the last place what roots hand on.
+        highest, often = [0] * (len(above) + 1), [0] * (len(above) + 1)
         for node in order[::-1].tolist():
-            own = max(1, int(highest[node]) + int(met[node]))
-            highest[node] = own
             parent = above[node]
-            if own >= highest[parent]:  # what has no parent counts towards the last, which nobody asks
-                met[parent] = own == highest[parent]
-                highest[parent] = own
-        return int(highest[:-1].max(initial=0))
+            meeting = often[node] >= (2 if parent >= 0 else 3)
+            own = max(1, highest[node] + meeting)
+            if own > highest[parent]:
+                highest[parent], often[parent] = own, 0
+            often[parent] += own == highest[parent]
+        return highest[-1]
 
     @property
     def soma(self) -> int | None:
