@@ -65,7 +65,7 @@ def draw_parts(
     *,
     cluster: Cluster | None,
     workers: int | None,
-) -> dict[int, Failure]:
+) -> tuple[dict[int, Failure], dict[int, list[int]]]:
     """Draw the parts of some objects in every block, into a folder; what is there stays.
 
     Parameters
@@ -87,47 +87,55 @@ def draw_parts(
 
     Returns
     -------
-    dict
-        The objects that have a part which could not be drawn, with the reason.
+    tuple
+        The objects, by place, that have a part which could not be drawn, with the reason; and the blocks in which an object
+        has a part, by id.
     """
     make_dirs(folder)
     lattice, halo = lattice_for(volume.box, volume.voxel_size, budget)
-    wanted: dict[int, list[int]] = {}
-    for place in places:
-        for index in lattice.touching(found.box(place)):
-            wanted.setdefault(index, []).append(place)
-    todo = {i: some for i, some in wanted.items() if not set(found.ids[some].tolist()) <= _tried(_file(folder, i))}
-    # The neighbours of a block that is read are best read next.
-    work = _Blocks(
-        volume, lattice, halo, {i: [(int(found.ids[p]), found.box(p)) for p in todo[i]] for i in todo}, tracer, cell
-    )
+    chosen = list(places)
+    work = _Blocks(volume, lattice, halo, found.ids[chosen], found.boxes[chosen], tracer, cell)
+    wanted = sorted({index for place in chosen for index in lattice.touching(found.box(place))})
+    held: dict[int, list[int]] = {}
+    todo = []
+    for index in wanted:
+        ids = _has(_file(folder, index), work.ids[work.near(index)])
+        if ids is None:
+            todo.append(index)
+        for id in ids or ():
+            held.setdefault(id, []).append(index)
     failed: dict[int, Failure] = {}
-    done = run(
-        work,
-        sorted(todo),
-        cluster=cluster,
-        workers=workers if cluster else min(workers or _WORKERS, _WORKERS),
-        fatal=(),
-    )
+    threads = workers if cluster else min(workers or _WORKERS, _WORKERS)
+    done = run(work, todo, cluster=cluster, workers=threads, fatal=())
     for count, (index, parts) in enumerate(done, len(wanted) - len(todo) + 1):
+        near = work.near(index)
         if isinstance(parts, Failure):
-            failed |= dict.fromkeys(todo[index], parts)
+            failed |= {chosen[at]: parts for at in near.tolist()}
         else:
-            _save(_file(folder, index), found.ids[todo[index]], parts)
+            _save(_file(folder, index), work.ids[near], parts)
+            for id in parts:
+                held.setdefault(id, []).append(index)
         progress(count, len(wanted))
-    return failed
+    return failed, {id: sorted(blocks) for id, blocks in held.items()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Blocks:
     """Called with the index of a block: the parts of the objects that are in it, by their ids."""
 
     volume: Volume
     lattice: Lattice
     halo: Triple
-    objects: dict[int, list[tuple[int, Box]]]
+    ids: Array
+    boxes: Array
     tracer: Any
     cell: Triple | None
+
+    def near(self, index: int) -> Array:
+        """Return which of the objects may be in a block."""
+        core = self.lattice[index]
+        inside = (self.boxes[:, 0] < core.stop).all(axis=1) & (self.boxes[:, 1] > core.start).all(axis=1)
+        return np.flatnonzero(inside)
 
     def __call__(self, index: int) -> dict[int, Part]:
         core = self.lattice[index]
@@ -138,13 +146,13 @@ class _Blocks:
         ids = self.volume.read(grown).reshape(grown.shape)
         present = set(np.unique(ids[seen.relative_to(grown.start).slices]).tolist())
         parts = {}
-        for id, box in self.objects[index]:
+        for at in self.near(index):
+            id, (start, stop) = int(self.ids[at]), self.boxes[at].tolist()
             if id in present:
-                # A box may end before the layer that it shares with the next block, which is empty then.
-                crop = box & grown
+                crop = Box(tuple(start), tuple(stop)) & grown
                 assert crop is not None
-                mask, start = _tight(ids[crop.relative_to(grown.start).slices] == id, crop.start)
-                parts[id] = draw_part(self.volume, core, mask, start, self.tracer, self.cell)
+                mask, first = _tight(ids[crop.relative_to(grown.start).slices] == id, crop.start)
+                parts[id] = draw_part(self.volume, core, mask, first, self.tracer, self.cell)
         return parts
 
 
@@ -163,11 +171,12 @@ def _file(folder: Path, index: int) -> Path:
     return folder / f"{index}.npz"
 
 
-def _tried(path: Path) -> set[int]:
+def _has(path: Path, ids: Array) -> list[int] | None:
+    """Return the objects with a part in a file, or None if it is not there or knows nothing of some of `ids`."""
     if not path.exists():
-        return set()
+        return None
     with np.load(path, allow_pickle=False) as kept:
-        return set(kept["tried"].tolist())
+        return kept["held"].tolist() if np.isin(ids, kept["tried"]).all() else None
 
 
 def _save(path: Path, ids: Array, parts: dict[int, Part]) -> None:
@@ -175,24 +184,15 @@ def _save(path: Path, ids: Array, parts: dict[int, Part]) -> None:
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
-            np.savez(file, tried=ids, **arrays)
+            np.savez(file, tried=ids, held=np.array(list(parts), np.uint64), **arrays)
 
     replace_file(path, write)
 
 
-def load_parts(folder: Path, volume: Volume, id: int, box: Box, budget: int) -> list[Part]:
-    """Load the parts of an object from where `draw_parts` put them.
-
-    Parameters
-    ----------
-    folder, volume, budget
-        As for `draw_parts`.
-    id, box
-        The object, and its bounding box.
-    """
+def load_parts(folder: Path, blocks: Sequence[int], id: int) -> list[Part]:
+    """Load the parts of an object, from the blocks that `draw_parts` says have some."""
     parts = []
-    for index in lattice_for(volume.box, volume.voxel_size, budget)[0].touching(box):
+    for index in blocks:
         with np.load(_file(folder, index), allow_pickle=False) as kept:
-            if f"{id}.nodes" in kept:
-                parts.append(Part(**{field.name: kept[f"{id}.{field.name}"] for field in fields(Part)}))
+            parts.append(Part(**{field.name: kept[f"{id}.{field.name}"] for field in fields(Part)}))
     return parts

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, cast
@@ -190,9 +191,10 @@ class _Objects:
         id, box = int(self.found.ids[place]), self.found.box(place)
         return trace_object(self.volume, id, box, self.tracer, self.soma)
 
-    def joined(self, place: int) -> Trace:
+    def joined(self, blocks: Mapping[int, Sequence[int]], place: int) -> Trace:
+        """Return the trace of an object whose parts lie in some blocks."""
         id, box = int(self.found.ids[place]), self.found.box(place)
-        parts = load_parts(self.parts, self.volume, id, box, self.budget)
+        parts = load_parts(self.parts, blocks[id], id)
         return trace_parts(self.volume, id, box, parts, self.tracer, self.soma)
 
 
@@ -212,7 +214,7 @@ def _traced(
         yield from run(work, [place for place in whole if place not in set(small)], workers=1, tries=1, fatal=())
     parted = [place for place in todo if sizes[place] > work.budget]
     if parted:
-        failed = draw_parts(
+        failed, blocks = draw_parts(
             work.volume,
             work.found,
             parted,
@@ -226,7 +228,8 @@ def _traced(
         )
         yield from failed.items()
         # Here, where the parts are: joining them is little work.
-        yield from run(work.joined, [place for place in parted if place not in failed], workers=1, tries=1, fatal=())
+        joined = partial(work.joined, blocks)
+        yield from run(joined, [place for place in parted if place not in failed], workers=1, tries=1, fatal=())
 
 
 def _plan(volume: Volume, identity: str, budget: int, soma: float | None) -> dict[str, Any]:
