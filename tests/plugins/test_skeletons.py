@@ -76,6 +76,18 @@ def test_every_piece_has_a_node(factory) -> None:
     assert len(np.unique(pieces[tuple(np.rint(found.nodes).astype(int).T)])) >= pieces.max()
 
 
+@pytest.mark.parametrize(("wide", "deep"), [(3, 2), (4, 2), (6, 4)])
+def test_slanted_bars_are_not_lost(factory, wide: int, deep: int) -> None:
+    mask = np.zeros((44, 48, 48), bool)
+    for i in range(34):
+        mask[3 + max(0, i - 1) : 3 + i + deep, 3 + i : 3 + i + wide, 40 - i : 40 - i + wide] = True
+    found = factory(constant=4.0)(mask, (1.0, 1.0, 1.0))
+    assert found.components == 1
+    assert found.cable_length == pytest.approx(33 * np.sqrt(3), rel=0.2)
+    inside = np.rint(found.nodes).astype(int)
+    assert mask[tuple(inside.T)].all()
+
+
 def test_a_ring_becomes_a_tree(factory) -> None:
     z, y, x = np.indices((11, 40, 40))
     mask = (np.hypot(y - 20, x - 20) - 13) ** 2 + (z - 5) ** 2 < 9
