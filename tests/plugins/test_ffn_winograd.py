@@ -72,3 +72,21 @@ def test_every_precision_gives_nearly_the_same(precision: str, normalization: st
     with torch.inference_mode():
         plain = network(torch.from_numpy(np.concatenate([images, logits[:, None]], 1)))[:, 0].numpy() + logits
     assert np.array_equal(exact, plain)
+
+
+def test_processors_without_bfloat16_round_it_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    import numba
+
+    from segkit_ffn import _lanes
+
+    def spread_with(native: object) -> np.ndarray:
+        monkeypatch.setattr(_lanes, "_NATIVE", native)
+        source = np.random.default_rng(0).normal(size=5 * 5 * 5 * 16).astype(np.float32)
+        out, scratch = np.zeros(125 * 16, np.uint16), np.zeros(125 * 16, np.float32)
+        numba.njit(_lanes.spread.py_func)(source, 5, 5, 16, (1, 0, 0, 1), out, scratch)  # not the kept code
+        return out
+
+    native = _lanes._NATIVE
+    own = spread_with(None)
+    assert len(np.unique(own)) > 500
+    assert np.array_equal(spread_with(native), own)
