@@ -63,6 +63,7 @@ def draw_curves(state: RunState, path: Path, best: str) -> None:
             [marked[-1]], [value], "*", color="black", markersize=12, label=f"best: {value:.3f} at step {marked[-1]}"
         )
     right.plot(steps, [state.rows[step]["learning_rate"] for step in steps], color="#31a354")
+    right.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2))
     for axes, title in ((left, "Loss"), (middle, "Validation scores"), (right, "Learning rate")):
         axes.set(title=title, xlabel="step")
         axes.grid(alpha=0.25)
