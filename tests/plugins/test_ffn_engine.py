@@ -333,12 +333,12 @@ def test_published_weights_segment_as_pinned() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_filling_survives_kills(package: Path, tmp_path: Path) -> None:
+def test_filling_survives_kills_and_is_the_same_in_two_processes(package: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "image.npy", cells((24, 96, 96), 60))
     options = {"model": package, "cell": 24, **OPTIONS}
     pairs = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
 
-    def start(name: str) -> subprocess.Popen[bytes]:
+    def start(name: str, *more: str) -> subprocess.Popen[bytes]:
         command = [
             sys.executable,
             "-m",
@@ -349,10 +349,10 @@ def test_filling_survives_kills(package: Path, tmp_path: Path) -> None:
             "--with",
             "flood_fill",
         ]
-        return subprocess.Popen([*map(str, command), *pairs], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        return subprocess.Popen([*map(str, command), *pairs, *more], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
-    def finish(name: str) -> np.ndarray:
-        process = start(name)
+    def finish(name: str, *more: str) -> np.ndarray:
+        process = start(name, *more)
         _, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors.decode()
         return segkit.open_volume(tmp_path / name).read()
@@ -374,3 +374,4 @@ def test_filling_survives_kills(package: Path, tmp_path: Path) -> None:
         hits += 1
     assert hits > 1
     assert np.array_equal(finish("killed.zarr"), whole)
+    assert np.array_equal(finish("spread.zarr", "--cluster", "local:2"), whole)
