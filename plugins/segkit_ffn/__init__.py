@@ -236,8 +236,8 @@ def flood_fill(
     positions
         Fields of view of an object that are computed at the same time, if they share no voxel; for GPUs likewise.
     consensus
-        Fill a second time from the seeds in reverse order, and keep together only what is together both times. It takes twice
-        as long, and trades mergers for splits.
+        Fill the mirror image too, from the seeds in reverse order, and keep together only what is together both times. It
+        takes twice as long, and trades mergers for splits.
     agglomerate
         How many pairs of touching objects of a cell are filled again, each from its own seed, to see whether they are one:
         those with the least of a membrane between them. A pair costs a few dozen calls of the network. 0 joins none.

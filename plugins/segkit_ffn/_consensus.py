@@ -1,7 +1,7 @@
 """Split consensus: what two segmentations of the same image both hold together.
 
-Flood filling depends on the order of its seeds. An object that leaks into its neighbour in one order mostly does not in
-another, so two voxels are kept together only where both segmentations say so (Januszewski et al. 2018,
+Flood filling depends on the order of its seeds, and a network on how the image is turned. An object that leaks into its
+neighbour in one filling often does not in another, so two voxels are kept together only where both segmentations say so (Januszewski et al. 2018,
 https://doi.org/10.1038/s41592-018-0049-4).
 """
 
