@@ -1,14 +1,16 @@
 """What the passes after flood filling do to a segmentation, and what cutting a volume into cells does to it.
 
-python benchmarks/flood_filling_passes.py FOLDER [--region z22:150,y61:189,x61:189] [--keep FOLDER] [--pairs 100] [--cell 64]
+python benchmarks/flood_filling_passes.py [FOLDER] [--region z22:150,y61:189,x61:189] [--keep FOLDER] [--pairs 100] [--cell 64]
 
-FOLDER holds `fib25` (grayscale_maps.h5, groundtruth.h5) and `ffn-fib25-weights` (fib25_ffn_weights.npz). Filling takes
-minutes: what is filled is kept in the folder that --keep names, and taken from there the next time.
+FOLDER, or the one that the environment variable SEGKIT_TEST_DATA names, holds `fib25` (grayscale_maps.h5, groundtruth.h5) and
+`ffn-fib25-weights` (fib25_ffn_weights.npz). Filling takes minutes: what is filled is kept in the folder that --keep names, and
+taken from there the next time.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -165,13 +167,16 @@ def cells(bench: Bench, cell: int) -> None:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
+    parser.add_argument("data", nargs="?", default=os.environ.get("SEGKIT_TEST_DATA"))
     parser.add_argument("--region", default="z22:150,y61:189,x61:189")
     parser.add_argument("--keep", type=Path, default=Path("flood_filling_passes"))
     parser.add_argument("--pairs", type=int, default=100)
     parser.add_argument("--cell", type=int, default=64)
     chosen = parser.parse_args()
-    bench = Bench(chosen.data, chosen.region, chosen.keep)
+    if not chosen.data:
+        print("Skipped: no folder with the data was named, and SEGKIT_TEST_DATA names none.")
+        return
+    bench = Bench(Path(chosen.data), chosen.region, chosen.keep)
     print("| " + " | ".join(HEAD) + " |\n|" + "---|" * len(HEAD))
     passes(bench, chosen.pairs)
     cells(bench, chosen.cell)
