@@ -184,7 +184,12 @@ def moved_truth(labels: Volume) -> tuple[str, float]:
 
 
 def write_pages(
-    pages: Path, found: dict[str, dict[str, object]], volumes: dict[str, Volume], image: Volume, labels: Volume
+    pages: Path,
+    note: str,
+    found: dict[str, dict[str, object]],
+    volumes: dict[str, Volume],
+    image: Volume,
+    labels: Volume,
 ) -> None:
     """Write the page and its pictures."""
     grey = in_scored(image, image).read()[SLICE]
@@ -199,6 +204,7 @@ def write_pages(
         bodies=len(np.unique(labels.read())) - bool((labels.read() == 0).any()),
         perfect=found[best]["paper"]["erl_perfect"],
     )
+    text += f"\n{note}\n" if note else ""
     text += f"\n{table_of(found)}\nMade by `python benchmarks/fib25_objects.py`; with segmentations or models as arguments it scores those.\n"
     text += "\n![Slice 130: image, labels and segmentations](fib25.png)\n"
     text += f"\n## Where they are wrong\n\nThe skeletons, the {12} errors that cost the most numbered.\n"
@@ -226,6 +232,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SEGKIT_TEST_DATA", ".")) / "fib25")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "segkit_fib25")
     parser.add_argument("--draw-skeletons", action="store_true", help="draw the skeletons anew")
+    parser.add_argument("--note", default="", help="what else the page says about the segmentations")
     parser.add_argument("--pages", type=Path, default=HERE.parent / "docs" / "benchmarks", help="where the page goes")
     chosen = parser.parse_args()
     if not (chosen.data / "groundtruth.h5").exists():
@@ -248,7 +255,7 @@ def main() -> None:
     truth = in_scored(labels, labels)
     found = {name: measured(volume, truth) for name, volume in volumes.items()}
     print(table_of(found))
-    write_pages(chosen.pages, found, volumes, image, truth)
+    write_pages(chosen.pages, chosen.note, found, volumes, image, truth)
 
 
 if __name__ == "__main__":
