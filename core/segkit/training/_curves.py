@@ -27,6 +27,7 @@ def draw_curves(state: RunState, path: Path, best: str) -> None:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
 
     figure = Figure(figsize=(11, 3.6), dpi=110)
     FigureCanvasAgg(figure)
@@ -51,6 +52,9 @@ def draw_curves(state: RunState, path: Path, best: str) -> None:
     finite = losses[np.isfinite(losses) & (losses > 0)]
     if finite.size and finite.max() > 10 * finite.min():
         left.set_yscale("log")
+        left.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        left.yaxis.set_major_formatter("{x:g}")
+        left.yaxis.set_minor_formatter("{x:g}")
     names = sorted({name for s in checked for name in state.validations[s]["metrics"]})
     names = [best, *(name for name in names if name != best)][:6] if best in names else names[:6]
     for name in names:
