@@ -249,8 +249,8 @@ def flood_fill(
         tissue, where all space belongs to some cell; 0 makes none.
     precision
         ``float32`` and ``bfloat16`` compute the network in fast ways that round differently; ``auto`` takes what the
-        processor is fast in. ``exact`` computes it as in training: with `skip` 0, `order` ``position``, no `mirror`, and one of `objects` and `positions`, the result is
-        that of the published algorithm, voxel by voxel.
+        processor is fast in. ``exact`` computes it as in training: with `skip` 0, `order` ``position``, no `mirror`, no
+        passes, and one of `objects` and `positions`, the result is that of the published algorithm, voxel by voxel.
     device
         Where to compute: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
     halo
