@@ -120,6 +120,7 @@ def engine(precision: str, order: str, skip: float, mirror: bool) -> Callable[[T
 
 ENGINES = {
     "bfloat16, no mirror": ("bfloat16", "distance", 0.15, False),
+    "bfloat16, no mirror, skip 0.2": ("bfloat16", "distance", 0.2, False),
     "bfloat16, no mirror, skip 0.3": ("bfloat16", "distance", 0.3, False),
     "bfloat16, no mirror, seeds reversed": ("bfloat16", "reversed distance", 0.15, False),
     "bfloat16, default": ("bfloat16", "distance", 0.15, True),
