@@ -30,6 +30,9 @@ def segkit_architectures() -> Factories:  # type: ignore[empty-body]
     ``(N, C, Y, X)`` instead, slice by slice. Two more attributes are understood, both ``(z, y, x)`` in voxels:
     ``stride``, how much it downsamples in all, and ``halo``, how much context a block needs to be predicted.
 
+    A module inside of it that adds a branch to what it was given may call the branch ``residual_branch``, and a learnt
+    factor of it ``residual_gate``: initializers of deep networks look for them.
+
     A parameter ``weights: str | None`` names pretrained weights to start from; when a trained model is loaded, the
     network is built with None.
     """

@@ -1,12 +1,12 @@
-"""Built-in datasets: files and folders of files, neurons grown in code, and fluorescent beads drawn in code.
+"""Built-in datasets: files, and neurons, fluorescent beads and points of manifolds made in code.
 
-The two synthetic ones need no download, so that a first run, a test or a bug report works anywhere.
+The synthetic ones need no download, so that a first run, a test or a bug report works anywhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
 
@@ -182,7 +182,57 @@ def synthetic_beads(
     return Beads(shape, (fewest, most), diameter, clustering, seed, pixel_size, photons, unevenness).samples(count)
 
 
+def manifold_points(
+    *,
+    manifold: Literal["circle", "sphere", "torus", "swiss_roll", "moebius", "knot"] = "swiss_roll",
+    dimensions: Annotated[int, Ge(2), Le(65536)] = 16,
+    points: Annotated[int, Ge(1)] = 8192,
+    noise: Annotated[float, Ge(0)] = 0.1,
+    seed: Annotated[int, Ge(0)] = 0,
+    draw: Annotated[int, Ge(0)] = 0,
+) -> Sequence[Sample]:
+    """Noisy points of a curve or surface in a space of many dimensions, and the same points without noise.
+
+    The points lie around the origin at a mean squared distance of 1. Each is a voxel along x, its coordinates are channels;
+    the labels are the points without noise, for the task `regression`. Patches such as ``(1, 1, 256)`` are batches of points.
+
+    Parameters
+    ----------
+    manifold
+        The curve or surface; points are uniform in its parameters (on the sphere, in area).
+    dimensions
+        Dimensions of the space, in which the manifold is turned at random.
+    points
+        How many points there are.
+    noise
+        Standard deviation of the Gaussian noise on each coordinate; its mean square is that squared, for a denoiser that does
+        nothing.
+    seed
+        Decides how the manifold is turned, and with `draw` all points.
+    draw
+        Other points and noise on the same manifold, for a test.
+
+    Returns
+    -------
+    sequence of segkit.Sample
+        A single sample, ``(dimensions, 1, 1, points)`` float32.
+
+    Raises
+    ------
+    UsageError
+        If the space has fewer dimensions than the manifold needs, or there would be more than 2**27 numbers.
+    """
+    from ._manifolds import PointCloud
+
+    return [PointCloud(manifold, dimensions, points, noise, seed, draw).sample()]
+
+
 @segkit.hookimpl
 def segkit_datasets() -> Mapping[str, Callable[..., Any]]:
-    """Offer the three datasets."""
-    return {"files": files, "synthetic_beads": synthetic_beads, "synthetic_neurons": synthetic_neurons}
+    """Offer all of them."""
+    return {
+        "files": files,
+        "manifold_points": manifold_points,
+        "synthetic_beads": synthetic_beads,
+        "synthetic_neurons": synthetic_neurons,
+    }

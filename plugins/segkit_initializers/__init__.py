@@ -96,11 +96,65 @@ def zero_last(
     """
     from segkit_initializers._schemes import ZeroLast
 
-    schemes: dict[str, Callable[[], Initializer]] = {"kaiming": kaiming, "xavier": xavier, "orthogonal": orthogonal}
-    return ZeroLast(foreground, schemes[others]() if others in schemes else None)
+    return ZeroLast(foreground, SCHEMES[others]() if others in SCHEMES else None)
+
+
+def fixup(*, slope: Annotated[float, Ge(0)] = 0.0) -> Initializer:
+    """Residual networks of any depth without normalisation: branches begin at zero, and their inner layers small (Zhang 2019).
+
+    The last layer of every residual branch and of the network become 0, the other layers of a branch of m layers in a
+    network of L branches are those of He (2015) times ``L ** (-1 / (2 * m - 2))``, so that a step of the optimizer changes the
+    output alike at every depth (https://arxiv.org/abs/1901.09321). Its scalar factors and biases are the architecture's:
+    `deep_fc` has them. Norms become 1 and 0.
+
+    Parameters
+    ----------
+    slope
+        Slope of the activation below 0: 0 for a ReLU, 0.01 for a leaky one.
+
+    Raises
+    ------
+    UsageError
+        If no module of the network has a `residual_branch`.
+    """
+    from segkit_initializers._residual import Fixup
+    from segkit_initializers._schemes import Scaled
+
+    return Fixup(Scaled((2 / (1 + slope**2)) ** 0.5, "in", "normal"))
+
+
+def rezero(*, others: Literal["kaiming", "xavier", "orthogonal"] = "kaiming") -> Initializer:
+    """Residual networks of any depth: the learnt factor of every branch begins at zero (Bachlechner 2020).
+
+    The network begins as its first and last layer alone, and each block enters as its factor grows
+    (https://arxiv.org/abs/2003.04887).
+
+    Parameters
+    ----------
+    others
+        How the layers are set, with the defaults of that initializer.
+
+    Raises
+    ------
+    UsageError
+        If no module of the network has a `residual_branch`, or one that has lacks a `residual_gate`.
+    """
+    from segkit_initializers._residual import ReZero
+
+    return ReZero(SCHEMES[others]())
+
+
+SCHEMES: dict[str, Callable[[], Initializer]] = {"kaiming": kaiming, "xavier": xavier, "orthogonal": orthogonal}
 
 
 @segkit.hookimpl
 def segkit_initializers() -> dict[str, Callable[..., Initializer]]:
     """Offer all of them."""
-    return {"kaiming": kaiming, "orthogonal": orthogonal, "xavier": xavier, "zero_last": zero_last}
+    return {
+        "fixup": fixup,
+        "kaiming": kaiming,
+        "orthogonal": orthogonal,
+        "rezero": rezero,
+        "xavier": xavier,
+        "zero_last": zero_last,
+    }

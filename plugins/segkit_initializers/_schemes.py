@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import log, prod, sqrt
 from typing import Literal
@@ -14,20 +14,20 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from segkit.errors import UsageError
 
-__all__ = ["Orthogonal", "Scaled", "ZeroLast"]
+__all__ = ["Orthogonal", "Scaled", "ZeroLast", "weighted"]
 
 Weighted = _ConvNd | nn.Linear
 
 
-def _weighted(module: nn.Module) -> Iterator[Weighted]:
-    """Yield the convolutions and linear layers, in the order in which they were registered."""
-    return (layer for layer in module.modules() if isinstance(layer, Weighted))
+def weighted(module: nn.Module) -> list[Weighted]:
+    """Return the convolutions and linear layers, in the order in which they were registered."""
+    return [layer for layer in module.modules() if isinstance(layer, Weighted)]
 
 
 @torch.no_grad()
 def _initialize(module: nn.Module, fill: Callable[[Weighted], object]) -> None:
     """Fill all weights of a module in place, and set every bias to 0 and every norm to 1 and 0."""
-    for layer in _weighted(module):
+    for layer in weighted(module):
         fill(layer)
         if layer.bias is not None:
             layer.bias.zero_()
@@ -106,7 +106,7 @@ class ZeroLast:
         """Initialise in place."""
         if self.others is not None:
             self.others(module)
-        last = next(reversed([*_weighted(module)]), None)
+        last = next(reversed(weighted(module)), None)
         if last is None:
             raise UsageError(
                 f"Initializer 'zero_last' was given a {type(module).__name__} without any convolution or linear layer, so "

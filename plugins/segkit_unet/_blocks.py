@@ -115,6 +115,11 @@ class ResidualBlock(Block):
         super().__init__(layers, inputs, outputs, kernel)
         self.shortcut = nn.Identity() if inputs == outputs else layers.normalized(inputs, outputs, (1, 1, 1))
 
+    @property
+    def residual_branch(self) -> nn.Module:
+        """What is added to the input, where initializers look for it."""
+        return nn.Sequential(self.first, self.activate, self.drop, self.second)
+
     def forward(self, features: Tensor) -> Tensor:
         """Map ``(N, inputs, ...)`` to ``(N, outputs, ...)``."""
         change = self.second(self.drop(self.activate(self.first(features))))

@@ -115,13 +115,14 @@ def _check_seeds(component: Component, build: Callable[[], nn.Module]) -> None:
 class _Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.inner = nn.Sequential(
+        self.residual_branch = nn.Sequential(
             nn.Conv3d(width, width, 3, padding=1), nn.ReLU(), nn.Conv3d(width, width, 3, padding=1)
         )
+        self.residual_gate = nn.Parameter(torch.ones(()))
 
     def forward(self, features: Tensor) -> Tensor:
         """Add what the two convolutions make of it."""
-        result: Tensor = features + self.inner(features)
+        result: Tensor = features + self.residual_gate * self.residual_branch(features)
         return result
 
 
