@@ -78,6 +78,11 @@ class Residual(nn.Module):
         self.norm = _norm(normalization, width)
         self.pair = Pair(width, width, flat=flat, normalization=normalization, dropout=dropout)
 
+    @property
+    def residual_branch(self) -> nn.Module:
+        """What is added to the input, where initializers look for it."""
+        return self.pair
+
     def forward(self, features: Tensor) -> Tensor:
         """Map ``(N, width, Z, Y, X)`` to the same shape."""
         result: Tensor = features + self.pair(F.relu(self.norm(features)))
