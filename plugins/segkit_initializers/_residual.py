@@ -18,9 +18,10 @@ from segkit_initializers._schemes import Scaled, weighted
 __all__ = ["Fixup", "ReZero"]
 
 
-def _residual(module: nn.Module, asker: str) -> list[nn.Module]:
-    """Return the modules that add a branch to their input."""
-    found = [part for part in module.modules() if isinstance(getattr(part, "residual_branch", None), nn.Module)]
+def _residual(module: nn.Module, asker: str) -> list[tuple[nn.Module, nn.Module]]:
+    """Return the modules that add a branch to their input, and the branch of each."""
+    named = ((part, getattr(part, "residual_branch", None)) for part in module.modules())
+    found = [(part, branch) for part, branch in named if isinstance(branch, nn.Module) and weighted(branch)]
     if not found:
         raise UsageError(
             f"Initializer '{asker}' was given a {type(module).__name__} in which no module has a `residual_branch`, so there "
@@ -41,12 +42,11 @@ class Fixup:
         """Initialise in place."""
         self.others(module)
         blocks = _residual(module, "fixup")
-        for block in blocks:
-            *inner, last = weighted(block.residual_branch) or [None]
+        for block, branch in blocks:
+            *inner, last = weighted(branch)
             for layer in inner:
                 layer.weight.mul_(len(blocks) ** (-1 / (2 * len(inner))))
-            if last is not None:
-                last.weight.zero_()
+            last.weight.zero_()
             gate = getattr(block, "residual_gate", None)
             if gate is not None:
                 gate.fill_(1)
@@ -64,7 +64,7 @@ class ReZero:
     def __call__(self, module: nn.Module) -> None:
         """Initialise in place."""
         self.others(module)
-        for block in _residual(module, "rezero"):
+        for block, _ in _residual(module, "rezero"):
             gate = getattr(block, "residual_gate", None)
             if gate is None:
                 raise UsageError(

@@ -54,7 +54,15 @@ def test_the_events_tell_the_whole_story(recipe, tmp_path):
     state = run.state()
     assert (state.step, state.steps, state.finished) == (12, 12, "completed")
     assert run.recipe == recipe
-    for name in ("run.json", "recipe.toml", "journal.jsonl", "history.csv", "curves.png", "model/model.json", "final/model.json"):
+    for name in (
+        "run.json",
+        "recipe.toml",
+        "journal.jsonl",
+        "history.csv",
+        "curves.png",
+        "model/model.json",
+        "final/model.json",
+    ):
         assert (tmp_path / "run" / name).stat().st_size > 0
     header, *rows = (tmp_path / "run" / "history.csv").read_text().splitlines()
     assert header == "step,loss,learning_rate,validation_loss,accuracy"

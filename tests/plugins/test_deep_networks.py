@@ -41,7 +41,7 @@ def test_fixup_scales_inner_layers_by_depth_and_zeroes_the_last_ones() -> None:
         inner, last = (m for m in block.residual_branch if isinstance(m, nn.Linear))
         assert not last.weight.any()
         # He's deviation, sqrt(2 / 400), times 16 ** (-1 / 2)
-        assert float(inner.weight.std()) == pytest.approx((2 / 400) ** 0.5 / 4, rel=0.03)
+        assert float(inner.weight.detach().std()) == pytest.approx((2 / 400) ** 0.5 / 4, rel=0.03)
 
 
 def test_fixup_finds_the_branches_of_convolutional_networks() -> None:

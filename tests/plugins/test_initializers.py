@@ -125,7 +125,7 @@ def test_zero_last_says_what_is_missing():
 
 def test_the_registry_validates_options(isolated_plugins):
     segkit.register(initializers, "initializers")
-    assert set(segkit.initializers) == {"kaiming", "orthogonal", "xavier", "zero_last"}
+    assert set(segkit.initializers) == {"fixup", "kaiming", "orthogonal", "rezero", "xavier", "zero_last"}
     for component in segkit.initializers.values():
         assert all(parameter.help for parameter in component.parameters)
     with pytest.raises(UsageError, match="foreground"):
