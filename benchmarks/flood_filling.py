@@ -218,6 +218,8 @@ def main() -> None:
             found |= contest.compare(task, [name], 1)
             print(name, found[name].rates, found[name].values, flush=True)
     words = WORDS.format(side=chosen.side)
+    if chosen.plain:
+        words += "The plain algorithm was measured in an earlier run on the same machine.\n"
     write_page("flood_filling", "Flood filling", words, {f"{chosen.side}³": found}, "plain, float32", chosen.ways)
     head = ("", "fields of view", "CPU ms each", *SCORES)
     text = f"\n## What is found\n\n| {' | '.join(head)} |\n|{'---|' * len(head)}\n"
