@@ -125,4 +125,4 @@ def _has_whole_windows(encoded: bytes, header: dict[str, Any]) -> bool:
     runs = (windows & 1).astype(bool)
     due = math.prod(-(-header[f"s{axis}"] // header[f"{axis}step"]) for axis in "xyz")
     found = int((windows[runs] >> 1).sum(dtype=np.uint64)) + int(np.count_nonzero(~runs))
-    return found == due and int((windows[~runs] >> 1).max(initial=0)) < max(header["value_size"], 1)
+    return bool(found == due and int((windows[~runs] >> 1).max(initial=0)) < max(header["value_size"], 1))
