@@ -1,7 +1,8 @@
 """Run the command line of segkit as a child that stops with everything saved when its parent is gone.
 
-The parent holds the other end of this process's standard input and never writes to it. When that end closes, because
-the viewer was closed, crashed or was killed, this process sends itself the signal that a user would send to stop it.
+The parent holds the other end of this process's standard input. When that end closes, because the viewer was closed,
+crashed or was killed, this process sends itself the signal that a user would send to stop it; unless the last that it read
+there was `KEEP`, which lets it go on alone.
 """
 
 from __future__ import annotations
@@ -11,13 +12,18 @@ import signal
 import sys
 import threading
 
-__all__ = ["main"]
+__all__ = ["KEEP", "main"]
+
+KEEP = b"k"
 
 
 def _stop_with_parent() -> None:
     # Unbuffered: a buffered reader would hold a lock at exit that this thread never gives back.
-    while os.read(0, 1):
-        pass
+    last = b""
+    while read := os.read(0, 1):
+        last = read
+    if last == KEEP:
+        return
     if os.name == "nt":  # there, os.kill would end the process without asking
         signal.raise_signal(signal.SIGTERM)
     else:

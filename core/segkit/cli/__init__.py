@@ -7,10 +7,12 @@ import signal
 import sys
 import warnings
 from importlib import import_module
+from traceback import format_exc
 
 import click
 
 from segkit import __version__
+from segkit.cli._events import tell
 from segkit.errors import SegkitError, SegkitWarning
 
 __all__ = ["main"]
@@ -92,10 +94,17 @@ def main(args: list[str] | None = None) -> None:
             raise
         click.echo(f"{click.style('error:', fg='red')} {error}", err=True)
         code = error.exit_code
+        tell("failed", type=type(error).__name__, message=str(error))
     except click.ClickException as error:
         error.show()
         code = error.exit_code
+        tell("failed", type="UsageError", message=error.format_message())
     except (KeyboardInterrupt, click.Abort):
         click.echo("stopped", err=True)
         code = 130
-    sys.exit(code if isinstance(code, int) else 0)
+    except Exception as error:
+        tell("failed", type=type(error).__name__, message=f"{type(error).__name__}: {error}", details=format_exc())
+        raise
+    code = code if isinstance(code, int) else 0
+    tell("ended", code=code)
+    sys.exit(code)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from segkit.cli._events import telling
 from segkit.errors import UsageError
 from segkit.progress import Progress
 
@@ -70,6 +71,7 @@ def progress_bar(what: str, unit: str = "blocks") -> Iterator[Progress]:
     )
 
     console = Console(stderr=True)
+    told = telling(what, unit)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -88,6 +90,7 @@ def progress_bar(what: str, unit: str = "blocks") -> Iterator[Progress]:
 
         def move(done: int, total: int) -> None:
             nonlocal first, said, began
+            told(done, total)
             now = monotonic()
             if bars.tasks[0].total is None:
                 first, began = done, now  # what an earlier attempt did says nothing about the rate of this one

@@ -8,6 +8,7 @@ from time import monotonic
 
 import click
 
+from segkit.cli._events import telling
 from segkit.cli._options import parse_overrides
 
 __all__ = ["train_command"]
@@ -75,6 +76,8 @@ def run_training(recipe: object, folder: Path) -> int:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
+    counted, trained = telling("Counting labels", "blocks"), telling("Training", "steps")
+    steps = 0
     finished, began = "", monotonic()
     said = began
     with (
@@ -85,12 +88,16 @@ def run_training(recipe: object, folder: Path) -> int:
         bar = bars.add_task("Preparing", total=None, note="blocks of labels")
         for event in events:
             if isinstance(event, Preparing):
+                counted(event.done, event.total)
                 bars.update(bar, completed=event.done, total=event.total)
             elif isinstance(event, Started):
+                steps = event.steps
+                trained(event.step, steps)
                 bars.reset(bar, description="Training", total=event.steps, completed=event.step, note="steps")
                 if event.step:
                     bars.console.print(f"going on behind step {event.step}", highlight=False, soft_wrap=True)
             elif isinstance(event, Step):
+                trained(event.step, steps)
                 bars.update(bar, completed=event.step, note=f"loss {event.loss:.4f}")
                 if not console.is_terminal and monotonic() - said > max(5.0, 0.05 * (monotonic() - began)):
                     said = monotonic()

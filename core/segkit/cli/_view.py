@@ -28,7 +28,7 @@ def view_command(paths: tuple[str, ...], panel: bool) -> None:
     """
     _require_viewer()
     # By name: the library knows no GUI, and the viewer may not be installed.
-    open_layers = import_module("napari_segkit._readers").open_layers
+    open_layers = import_module("napari_segkit.layers._readers").open_layers
     opened = [layer for path in paths for layer in open_layers(path)]
     napari = import_module("napari")
     viewer = napari.Viewer(title="segkit")

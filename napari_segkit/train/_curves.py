@@ -8,7 +8,7 @@ import numpy as np
 import pyqtgraph
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_segkit._run_progress import RunProgress
+from napari_segkit.session._run_progress import RunProgress
 
 __all__ = ["Curves"]
 

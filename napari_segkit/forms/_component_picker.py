@@ -9,8 +9,8 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QStandardItem, QStandardItemModel
 from qtpy.QtWidgets import QLabel, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
-from napari_segkit._editors import QuietCombo
-from napari_segkit._form import Form
+from napari_segkit.forms._editors import QuietCombo
+from napari_segkit.forms._form import Form
 from segkit.registry import Component, plugins, registries
 
 __all__ = ["ComponentPicker"]

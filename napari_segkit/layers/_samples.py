@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_segkit._layers import LayerData, layers_of
+from napari_segkit.layers._layers import LayerData, layers_of
 
 __all__ = ["tiny_neurites"]
 

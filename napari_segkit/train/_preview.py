@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_segkit._run_folder import read_preview, write_request
-from napari_segkit._source_picker import source_of_layer
+from napari_segkit.forms._source_picker import source_of_layer
+from napari_segkit.session._run_folder import read_preview, write_request
 from segkit.geometry import Box
 
 __all__ = ["LAYER_NAME", "LivePreview", "visible_box"]

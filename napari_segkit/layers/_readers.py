@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from napari_segkit._layers import LayerData, layers_of
-from napari_segkit._run_folder import contents_of, is_run
+from napari_segkit.layers._layers import LayerData, layers_of
+from napari_segkit.session._run_folder import contents_of, is_run
 from segkit.errors import DataError, SegkitError
 
 __all__ = ["get_file_reader", "get_folder_reader", "layers_of_run", "layers_of_traces", "open_layers"]
@@ -73,7 +73,7 @@ def layers_of_traces(path: Path, like: Any = None) -> list[LayerData]:
     like
         A volume whose grid the layer takes; None takes that of the viewer's first segkit layer, if there is one.
     """
-    from napari_segkit._tracks import tracks_of
+    from napari_segkit.layers._tracks import tracks_of
     from segkit.tracing import read_swc
 
     files = sorted(path.glob("*.swc")) if path.is_dir() else [path]

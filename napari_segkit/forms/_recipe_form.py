@@ -6,9 +6,9 @@ from typing import Any
 
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
-from napari_segkit._component_picker import ComponentPicker
-from napari_segkit._fold import Fold
-from napari_segkit._form import Form
+from napari_segkit.forms._component_picker import ComponentPicker
+from napari_segkit.forms._fold import Fold
+from napari_segkit.forms._form import Form
 from segkit.recipe import SECTIONS, Recipe
 
 __all__ = ["RecipeForm"]

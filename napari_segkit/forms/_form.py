@@ -8,8 +8,8 @@ from typing import Any
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_segkit._editors import Editor, editor_for
-from napari_segkit._fold import Fold
+from napari_segkit.forms._editors import Editor, editor_for
+from napari_segkit.forms._fold import Fold
 from segkit.errors import UsageError
 from segkit.parameters import Parameter, check, parameters_of
 
@@ -21,7 +21,7 @@ _WRONG = "border: 1px solid #e5534b;"
 
 def tooltip_of(parameter: Parameter) -> str:
     """Return help, range and default of a parameter."""
-    from napari_segkit._editors import text_of
+    from napari_segkit.forms._editors import text_of
 
     default = "none" if parameter.default is None else text_of(parameter.default) or "empty"
     given = "has to be given" if parameter.required else f"default {default}"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_segkit._layers import LayerData, placement
+from napari_segkit.layers._layers import LayerData, placement
 from segkit.tracing import Trace
 
 __all__ = ["MOST_EDGES", "tracks_of"]

@@ -11,8 +11,8 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QStandardItem
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QInputDialog, QMenu, QWidget
 
-from napari_segkit._editors import BrowseButton, QuietCombo
-from napari_segkit._layers import volume_of_layer
+from napari_segkit.forms._editors import BrowseButton, QuietCombo
+from napari_segkit.layers._layers import volume_of_layer
 from segkit.errors import SegkitError, UsageError
 from segkit.volume import Volume
 

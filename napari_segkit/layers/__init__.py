@@ -1,0 +1,19 @@
+"""Volumes, results and traces as napari layers."""
+
+from __future__ import annotations
+
+from napari_segkit.layers._layers import AXIS_LABELS, LayerData, layers_of, placement, volume_of_layer
+from napari_segkit.layers._readers import open_layers
+from napari_segkit.layers._showing import add_layers, layers_showing, show
+
+__all__ = [
+    "AXIS_LABELS",
+    "LayerData",
+    "add_layers",
+    "layers_of",
+    "layers_showing",
+    "open_layers",
+    "placement",
+    "show",
+    "volume_of_layer",
+]

@@ -1,0 +1,166 @@
+"""The dock of segkit: four pages, the jobs below them, and what went wrong above them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import napari
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QApplication, QFrame, QScrollArea, QTabWidget, QVBoxLayout, QWidget
+
+from napari_segkit.data import DataPage
+from napari_segkit.forms import Page
+from napari_segkit.panel._banner import Banner
+from napari_segkit.panel._header import Header, default_project
+from napari_segkit.panel._job_strip import JobStrip
+from napari_segkit.panel._toast import Toast
+from napari_segkit.predict import PredictPage
+from napari_segkit.session import Job, Problem, Session
+from napari_segkit.traces import TracesPage
+from napari_segkit.train import TrainPage
+
+__all__ = ["Panel"]
+
+POLL_MS = 100
+REMEMBER_EVERY = 50  # polls
+
+
+class Panel(QWidget):  # type: ignore[misc]
+    """Open data, train a network and watch it learn, predict, segment, and follow traces.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer that the panel belongs to.
+    project
+        Folder in which everything is kept; None for that of the plugin's settings.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer, project: Path | None = None) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.session = session = Session(project or default_project())
+        self.header, self.banner = Header(), Banner(session)
+        self.strip, self.toast = JobStrip(session), Toast()
+        self.pages: dict[str, Page] = {}
+        self.tabs = QTabWidget()
+        for kind in (DataPage, TrainPage, PredictPage, TracesPage):
+            page = kind(napari_viewer, session)
+            self.pages[page.title] = page
+            self.tabs.addTab(_scrolling(page), page.title)
+        self.tabs.currentChanged.connect(self._page_changed)
+        self.setMinimumWidth(320)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 6, 6, 6)
+        layout.setSpacing(6)
+        for widget, stretch in ((self.header, 0), (self.banner, 0), (self.tabs, 1), (self.toast, 0), (self.strip, 0)):
+            layout.addWidget(widget, stretch)
+
+        session.problem.connect(self._problem)
+        session.said.connect(self.toast.say)
+        session.page_wanted.connect(self.show_page)
+        session.jobs.changed.connect(self._jobs_changed)
+        self._jobs_moved = True
+        self._polls = 0
+        self._closed = False
+        self._timer = QTimer(self)
+        self._timer.setInterval(POLL_MS)
+        self._timer.timeout.connect(self._poll)
+        application = QApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(self.close_down)
+        self.header.show_project(session.project.folder)
+        self._open()
+        self._timer.start()
+
+    def page(self, title: str) -> Any:
+        """Return a page by its title."""
+        return self.pages[title]
+
+    def show_page(self, title: str) -> None:
+        """Bring a page to the front."""
+        self.tabs.setCurrentIndex(list(self.pages).index(title))
+
+    def reset_choices(self, event: Any = None) -> None:
+        """List the layers that exist now; napari calls this when they change."""
+        for page in self.pages.values():
+            page.layers_changed()
+
+    def _open(self) -> None:
+        found = self.session.open()
+        for title, page in self.pages.items():
+            if isinstance(self.session.state.get(title), dict):
+                page.restore(self.session.state[title])
+        if self.session.state.get("page") in self.pages:
+            self.show_page(self.session.state["page"])
+        waiting = [job for job in found if job.state == "paused"]
+        if waiting:
+            names = ", ".join(f"{job.title} ({job.line(datetime.now())})" for job in waiting)
+            self.banner.offer(
+                f"This project has work that was interrupted: {names}.", [("Resume", _all(self.session, waiting))]
+            )
+
+    def _poll(self) -> None:
+        self.session.poll()
+        if self._jobs_moved and self._polls % 2 == 0:
+            self._jobs_moved = False
+            self.strip.update_rows()
+            for page in self.pages.values():
+                page.jobs_changed()
+        self._polls += 1
+        if self._polls % REMEMBER_EVERY == 0:
+            self._remember()
+
+    def _jobs_changed(self) -> None:
+        self._jobs_moved = True
+
+    def _remember(self) -> None:
+        for title, page in self.pages.items():
+            self.session.state[title] = page.state()
+        self.session.state["page"] = list(self.pages)[self.tabs.currentIndex()]
+        self.session.remember()
+
+    def _problem(self, problem: Problem) -> None:
+        if problem.page in self.pages:
+            self.show_page(problem.page)
+        self.banner.show_problem(problem)
+
+    def _page_changed(self, index: int) -> None:
+        self.viewer.help = list(self.pages.values())[index].hint
+
+    def closeEvent(self, event: Any) -> None:
+        """Release everything; jobs save themselves and end."""
+        self.close_down()
+        super().closeEvent(event)
+
+    def close_down(self, keep: Callable[[Job], bool] = lambda job: False) -> None:
+        """Remember the state and release everything outside of this widget."""
+        if self._closed:
+            return
+        self._closed = True
+        self._timer.stop()
+        if self.session.state or len(self.session.jobs):
+            self._remember()
+        for page in self.pages.values():
+            page.close_down()
+        self.session.close(keep)
+
+
+def _all(session: Session, jobs: list[Job]) -> Callable[[], None]:
+    def resume() -> None:
+        for job in jobs:
+            session.jobs.resume(job)
+
+    return resume
+
+
+def _scrolling(page: Page) -> QScrollArea:
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(page)
+    return area

@@ -1,0 +1,127 @@
+"""What a person works on: a project, its jobs, its data, runs and results, and what is selected. Knows no Qt.
+
+The pages of the viewer are views of it, and scripts can use it as they do::
+
+    session = Session("~/neurites")
+    job = session.jobs.start("train", "train run-1", ["train", "recipe.toml", "--run", "runs/one"], Path("runs/one"))
+    session.wait(job)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+from psygnal import Signal
+
+from napari_segkit.session._data import Data
+from napari_segkit.session._failures import problem_of_job
+from napari_segkit.session._job import Job
+from napari_segkit.session._jobs import Jobs
+from napari_segkit.session._problem import Problem
+from napari_segkit.session._project import Project
+from napari_segkit.session._selection import Selection
+from napari_segkit.session._tasks import Tasks
+from segkit.errors import SegkitError
+
+__all__ = ["Session"]
+
+
+class Session:
+    """One project, opened.
+
+    Parameters
+    ----------
+    folder
+        The project folder; made when something is first kept in it.
+    """
+
+    problem = Signal(Problem)
+    """Something went wrong, and this is all that is said of it."""
+    said = Signal(str, object)
+    """A short message, and a function that undoes what it tells of, or None."""
+    page_wanted = Signal(str)
+    """Another page is to be shown, by its title."""
+    results_changed = Signal()
+    """A prediction, segmentation or set of traces came or went."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.project = Project(folder)
+        self.jobs = Jobs(self.project)
+        self.tasks = Tasks()
+        self.selection = Selection()
+        self.fixes: dict[str, Callable[[Any], None]] = {}
+        """What a click on a `Fix` does, by its key; called with its value."""
+        self.state: dict[str, Any] = {}
+        """What is remembered between sessions, a dictionary for each page."""
+        self.data = Data(self.project)
+        self._written = ""
+        self.jobs.ended.connect(self._job_ended)
+        self.fixes["resume"] = self.jobs.resume
+
+    def open(self) -> list[Job]:
+        """Read what the project remembers, and return the jobs of earlier sessions that run or can go on."""
+        try:
+            self.state = self.project.read_state()
+        except SegkitError as error:
+            self.report(error)
+        self._written = json.dumps(self.state)
+        return self.jobs.restore()
+
+    # ---- messages
+
+    def report(self, problem: Problem | BaseException, page: str = "") -> None:
+        """Say what went wrong, once."""
+        self.problem.emit(problem if isinstance(problem, Problem) else Problem.of(problem, page))
+
+    def say(self, text: str, undo: Callable[[], None] | None = None) -> None:
+        """Say what was done, and offer to undo it."""
+        self.said.emit(text, undo)
+
+    def in_background(self, work: Callable[[], Any], done: Callable[[Any], None], page: str = "") -> None:
+        """Do work that touches neither Qt nor napari in a thread, then call `done` with its result; report failures."""
+
+        def finished(result: Any, error: Exception | None) -> None:
+            if error is None:
+                done(result)
+            else:
+                self.report(error, page)
+
+        self.tasks.start(work, finished)
+
+    # ---- the clock
+
+    def poll(self) -> None:
+        """Bring everything up to date; a viewer calls this ten times a second."""
+        self.tasks.poll()
+        self.jobs.poll()
+
+    def wait(self, job: Job, seconds: float = float("inf")) -> str:
+        """Poll until a job has ended, and return its state."""
+        end = monotonic() + seconds
+        while job.active or job.state == "queued":
+            if monotonic() > end:
+                raise TimeoutError(f"{job.title} is still {job.state} after {seconds:g} s")
+            sleep(0.05)
+            self.poll()
+        return job.state
+
+    def remember(self) -> None:
+        """Write what is to be remembered, if it changed."""
+        if json.dumps(self.state) != self._written:
+            self.project.write_state(self.state)
+            self._written = json.dumps(self.state)
+
+    def close(self, keep: Callable[[Job], bool] = lambda job: False) -> None:
+        """End the session; jobs save and end too, but for those that `keep` is true for."""
+        self.jobs.close(keep)
+        self.tasks.close()
+
+    def _job_ended(self, job: Job) -> None:
+        if job.failure:
+            self.report(problem_of_job(job))
+        if job.kind in ("predict", "segment", "trace"):
+            self.results_changed.emit()
