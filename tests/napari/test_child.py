@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from napari_segkit._child import Child
+from napari_segkit.session._child import Attached, Child, output_of
+from segkit.durable import read_records
 
 PAUSE = """
 import signal, sys, time
@@ -23,6 +25,9 @@ Path(sys.argv[-1]).write_text("ready")
 while True:
     time.sleep(0.05)
 """
+
+# A parent needs the real segkit; only its child is to find the fake one.
+WITHOUT = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
 def wait_for(condition, seconds: float = 20.0) -> None:
@@ -43,22 +48,26 @@ def sleeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "state.txt"
 
 
-def test_a_command_that_ends_leaves_its_output(tmp_path: Path) -> None:
-    child = Child(["--version"], tmp_path / "logs" / "version.log")
-    assert child.wait(30) == 0
-    assert "segkit, version" in child.output()
-    assert child.command == "segkit --version"
+def start(arguments: list[str], folder: Path) -> Child:
+    return Child(arguments, folder / "log", folder / "events.jsonl")
 
 
-def test_a_failure_is_one_sentence(tmp_path: Path) -> None:
-    child = Child(["train", str(tmp_path / "missing.toml")], tmp_path / "train.log")
-    assert child.wait(60) not in (0, None)
-    assert child.error().startswith("There is no recipe")
-    assert "Traceback" not in child.error()
+def test_a_command_that_ends_leaves_its_output_and_says_so(tmp_path: Path) -> None:
+    assert start(["--version"], tmp_path).wait(30) == 0
+    assert "segkit, version" in output_of(tmp_path / "log")
+    assert read_records(tmp_path / "events.jsonl")[0] == [{"event": "ended", "code": 0}]
+
+
+def test_a_failure_is_one_record(tmp_path: Path) -> None:
+    code = start(["train", str(tmp_path / "missing.toml")], tmp_path).wait(60)
+    failed, ended = read_records(tmp_path / "events.jsonl")[0]
+    assert failed["type"] == "DataError"
+    assert failed["message"].startswith("There is no recipe")
+    assert ended["code"] == code == 65
 
 
 def test_stopping_lets_the_child_save(sleeper: Path, tmp_path: Path) -> None:
-    child = Child([str(sleeper)], tmp_path / "log")
+    child = start([str(sleeper)], tmp_path)
     wait_for(lambda: sleeper.exists() and sleeper.read_text() == "ready")
     assert child.exit_code() is None
     child.stop()
@@ -68,7 +77,7 @@ def test_stopping_lets_the_child_save(sleeper: Path, tmp_path: Path) -> None:
 
 
 def test_a_child_can_be_ended_at_once(sleeper: Path, tmp_path: Path) -> None:
-    child = Child([str(sleeper)], tmp_path / "log")
+    child = start([str(sleeper)], tmp_path)
     wait_for(lambda: sleeper.exists() and sleeper.read_text() == "ready")
     child.kill()
     assert child.exit_code() not in (0, 143, None)
@@ -79,11 +88,13 @@ def test_no_child_survives_a_killed_parent(sleeper: Path, tmp_path: Path) -> Non
     code = f"""
 import time
 from pathlib import Path
-from napari_segkit._child import Child
-Child([{str(sleeper)!r}], Path({str(tmp_path / "log")!r}))
+import os
+from napari_segkit.session._child import Child
+os.environ['PYTHONPATH'] = {str(tmp_path / "fake")!r}
+Child([{str(sleeper)!r}], Path({str(tmp_path / "log")!r}), Path({str(tmp_path / "events")!r}))
 time.sleep(60)
 """
-    parent = subprocess.Popen([sys.executable, "-c", code])
+    parent = subprocess.Popen([sys.executable, "-c", code], env=WITHOUT)
     try:
         wait_for(lambda: sleeper.exists() and sleeper.read_text() == "ready")
     finally:
@@ -92,9 +103,22 @@ time.sleep(60)
     wait_for(lambda: sleeper.read_text() == "saved")
 
 
-def test_counts_are_read_from_the_output(tmp_path: Path) -> None:
-    child = Child(["--version"], tmp_path / "log")
-    child.wait(30)
-    assert child.count() is None
-    (tmp_path / "log").write_text("predict: 3/64 blocks\npredict: 12/64 blocks, about 9 s left\n")
-    assert child.count() == (12, 64)
+def test_a_child_that_is_kept_outlives_its_parent_and_is_found_again(sleeper: Path, tmp_path: Path) -> None:
+    code = f"""
+from pathlib import Path
+import os
+from napari_segkit.session._child import Child
+os.environ['PYTHONPATH'] = {str(tmp_path / "fake")!r}
+child = Child([{str(sleeper)!r}], Path({str(tmp_path / "log")!r}), Path({str(tmp_path / "events")!r}))
+child.keep()
+print(child.pid, child.started)
+"""
+    pid, started = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=WITHOUT
+    ).stdout.split()
+    wait_for(lambda: sleeper.exists() and sleeper.read_text() == "ready")
+    found = Attached(int(pid), float(started))
+    assert found.exit_code() is None
+    assert Attached(int(pid), float(started) + 100).exit_code() == 0, "another process of the same id is not the child"
+    found.stop()
+    wait_for(lambda: sleeper.read_text() == "saved" and found.exit_code() is not None)

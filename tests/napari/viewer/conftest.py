@@ -81,7 +81,7 @@ def add_volumes(viewer, raw_volume, labels_volume):
     """Add the image and its labels to the viewer, as layers in memory."""
     from napari.layers import Layer
 
-    from napari_segkit._layers import layers_of
+    from napari_segkit.layers._layers import layers_of
 
     for volume, name in ((raw_volume, "raw"), (labels_volume, "labels")):
         for layer in layers_of(volume, name=name):
@@ -91,7 +91,7 @@ def add_volumes(viewer, raw_volume, labels_volume):
 @pytest.fixture
 def panel(viewer, components, add_volumes, tmp_path):
     """The docked panel, with an image and labels open."""
-    from napari_segkit._panel import Panel
+    from napari_segkit.panel._panel import Panel
 
     made = Panel(viewer, tmp_path / "project")
     viewer.window.add_dock_widget(made, name="segkit")

@@ -15,7 +15,7 @@ from segkit.parameters import parameters_of
 
 @pytest.fixture
 def form(qtbot, components):
-    from napari_segkit._form import Form
+    from napari_segkit.forms._form import Form
 
     made = Form(components.net)
     qtbot.addWidget(made)
@@ -24,7 +24,7 @@ def form(qtbot, components):
 
 @given(st.floats(1e-12, 1e12) | st.floats(allow_nan=False, allow_infinity=False))
 def test_every_number_reads_back_as_itself(value: float) -> None:
-    from napari_segkit._editors import number_text
+    from napari_segkit.forms._editors import number_text
 
     assert float(number_text(value)) == value
 
@@ -43,7 +43,7 @@ def test_every_number_reads_back_as_itself(value: float) -> None:
     ],
 )
 def test_numbers_are_written_as_people_do(value: float, text: str) -> None:
-    from napari_segkit._editors import number_text
+    from napari_segkit.forms._editors import number_text
 
     assert number_text(value) == text
 
@@ -76,7 +76,7 @@ def test_every_kind_of_parameter_round_trips(form, components, name: str) -> Non
 
 
 def test_every_setting_of_a_recipe_has_an_editor(qtbot, components) -> None:
-    from napari_segkit._form import Form
+    from napari_segkit.forms._form import Form
     from segkit.recipe import SECTIONS
 
     for section in SECTIONS.values():
@@ -115,7 +115,7 @@ def test_a_wrong_value_is_marked_and_named(form, name: str, text: str) -> None:
 
 
 def test_what_must_be_given_is_asked_for(qtbot, components) -> None:
-    from napari_segkit._form import Form
+    from napari_segkit.forms._form import Form
 
     form = Form(components.other)
     qtbot.addWidget(form)
@@ -124,7 +124,7 @@ def test_what_must_be_given_is_asked_for(qtbot, components) -> None:
 
 
 def test_at_most_five_fields_are_visible(form) -> None:
-    from napari_segkit._form import MOST_VISIBLE
+    from napari_segkit.forms._form import MOST_VISIBLE
 
     hidden = [name for name, editor in form.editors.items() if form.advanced.isAncestorOf(editor)]
     assert len(form.editors) - len(hidden) <= MOST_VISIBLE
@@ -168,7 +168,7 @@ def test_the_wheel_changes_nothing_in_passing(form) -> None:
 
 
 def test_a_picker_keeps_options_of_each_component(qtbot, components) -> None:
-    from napari_segkit._component_picker import ComponentPicker
+    from napari_segkit.forms._component_picker import ComponentPicker
 
     picker = ComponentPicker("architectures", ("net",))
     qtbot.addWidget(picker)
@@ -180,7 +180,7 @@ def test_a_picker_keeps_options_of_each_component(qtbot, components) -> None:
 
 
 def test_a_picker_lists_broken_plugins_with_the_reason(qtbot, components, isolated_plugins) -> None:
-    from napari_segkit._component_picker import ComponentPicker
+    from napari_segkit.forms._component_picker import ComponentPicker
     from segkit._plugins import PluginInfo
 
     isolated_plugins._failures.append(PluginInfo("broken", "segkit-broken", "1.0", error="needs 'nothing'"))

@@ -47,7 +47,7 @@ def test_layers_share_position_units_and_axes(viewer, add_volumes) -> None:
 def test_a_terabyte_is_opened_by_its_coarsest_level(viewer) -> None:
     from napari.layers import Layer
 
-    from napari_segkit._layers import layers_of
+    from napari_segkit.layers._layers import layers_of
 
     volume, arrays = pyramid()
     [(data, arguments, kind)] = layers_of(volume)
@@ -62,7 +62,7 @@ def test_a_terabyte_is_opened_by_its_coarsest_level(viewer) -> None:
 def test_a_step_through_a_large_volume_reads_one_slice(viewer) -> None:
     from napari.layers import Layer
 
-    from napari_segkit._layers import layers_of
+    from napari_segkit.layers._layers import layers_of
 
     volume, arrays = pyramid(3, side=2048)
     [(data, arguments, kind)] = layers_of(volume)
@@ -82,7 +82,7 @@ def test_a_step_through_a_large_volume_reads_one_slice(viewer) -> None:
     ],
 )  # fmt: skip
 def test_labels_are_told_from_images(dtype: str, name: str, kind: str) -> None:
-    from napari_segkit._layers import layers_of
+    from napari_segkit.layers._layers import layers_of
 
     [layer] = layers_of(Volume(np.zeros((2, 4, 4), dtype), source=f"/data/{name}"))
     assert layer[2] == kind
@@ -90,14 +90,14 @@ def test_labels_are_told_from_images(dtype: str, name: str, kind: str) -> None:
 
 
 def test_what_the_file_says_of_its_kind_comes_first() -> None:
-    from napari_segkit._layers import layers_of
+    from napari_segkit.layers._layers import layers_of
 
     volume = Volume(np.zeros((2, 4, 4), "u4"), source="x", metadata={"kind": "prediction"})
     assert layers_of(volume)[0][2] == "image"
 
 
 def test_channels_become_layers() -> None:
-    from napari_segkit._layers import layers_of
+    from napari_segkit.layers._layers import layers_of
 
     voxels = np.random.default_rng(0).random((3, 2, 4, 4), np.float32)
     found = layers_of(Volume(voxels, "czyx", source="p", channel_names=("z", "y", "x")), name="affinities")
@@ -108,7 +108,7 @@ def test_channels_become_layers() -> None:
 
 
 def test_limits_of_odd_images_are_usable() -> None:
-    from napari_segkit._layers import contrast_limits
+    from napari_segkit.layers._layers import contrast_limits
 
     assert contrast_limits(Volume(np.full((2, 4, 4), 9, "u2"))) == (9.0, 10.0)
     assert contrast_limits(Volume(np.full((2, 4, 4), np.nan, "f4"))) == (0.0, 1.0)
@@ -119,7 +119,7 @@ def test_limits_of_odd_images_are_usable() -> None:
 
 
 def test_a_layer_becomes_the_volume_it_came_from(viewer, add_volumes, raw_volume) -> None:
-    from napari_segkit._layers import volume_of_layer
+    from napari_segkit.layers._layers import volume_of_layer
 
     volume = volume_of_layer(viewer.layers["raw"])
     assert (volume.voxel_size, volume.offset, volume.unit) == (raw_volume.voxel_size, raw_volume.offset, "nm")
@@ -132,7 +132,7 @@ def test_a_layer_becomes_the_volume_it_came_from(viewer, add_volumes, raw_volume
 
 
 def test_layers_that_are_no_volumes_say_why(viewer) -> None:
-    from napari_segkit._layers import volume_of_layer
+    from napari_segkit.layers._layers import volume_of_layer
 
     with pytest.raises(DataError, match="RGB"):
         volume_of_layer(viewer.add_image(np.zeros((8, 8, 3), "u1"), rgb=True))
@@ -148,7 +148,7 @@ def trace(number: int, nodes: list[list[float]]) -> Trace:
 def test_each_edge_becomes_a_track_in_voxels(viewer) -> None:
     from napari.layers import Layer
 
-    from napari_segkit._tracks import tracks_of
+    from napari_segkit.layers._tracks import tracks_of
 
     traces = [trace(90003, [[400, 0, 0], [80, 160, 0], [-120, 160, 320]]), trace(7, [[0, 0, 0], [40, 0, 0]])]
     data, arguments, kind = tracks_of(traces, voxel_size=(40, 16, 16))
@@ -174,14 +174,14 @@ def test_too_many_edges_leave_out_the_shortest(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_traces_without_edges_are_nothing_to_draw() -> None:
-    from napari_segkit._tracks import tracks_of
+    from napari_segkit.layers._tracks import tracks_of
 
     assert tracks_of([trace(1, [[0, 0, 0]])]) is None
     assert tracks_of([]) is None
 
 
 def test_swc_files_open_as_tracks(viewer, tmp_path: Path, add_volumes) -> None:
-    from napari_segkit._readers import get_file_reader, get_folder_reader
+    from napari_segkit.layers._readers import get_file_reader, get_folder_reader
     from segkit import write_swc
 
     write_swc([trace(3, [[0, 0, 0], [40, 16, 16], [80, 16, 16]])], tmp_path / "3.swc")
@@ -194,7 +194,7 @@ def test_swc_files_open_as_tracks(viewer, tmp_path: Path, add_volumes) -> None:
 
 
 def test_folders_that_are_nothing_of_ours_are_left_to_others(tmp_path: Path, components) -> None:
-    from napari_segkit._readers import get_folder_reader
+    from napari_segkit.layers._readers import get_folder_reader
 
     assert get_folder_reader(str(tmp_path)) is None
     assert get_folder_reader([str(tmp_path)]) is None

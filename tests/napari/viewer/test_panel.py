@@ -44,7 +44,7 @@ import sys, warnings
 warnings.simplefilter("ignore")
 import napari
 from pathlib import Path
-from napari_segkit._panel import Panel
+from napari_segkit.panel._panel import Panel
 viewer = napari.Viewer(show=False)
 panel = Panel(viewer, Path({str(tmp_path)!r}))
 viewer.window.add_dock_widget(panel)
@@ -203,7 +203,7 @@ def test_the_preview_asks_for_the_slice_and_shows_the_answer(panel, viewer, qtbo
 
 
 def test_no_preview_is_asked_for_in_3d(panel, viewer) -> None:
-    from napari_segkit._preview import visible_box
+    from napari_segkit.train._preview import visible_box
 
     viewer.dims.ndisplay = 3
     assert visible_box(viewer.layers["raw"], viewer) is None
@@ -247,7 +247,7 @@ def test_forms_show_the_recipe_of_a_run(panel, tmp_path: Path) -> None:
 
 
 def test_nothing_watches_the_viewer_after_closing(viewer, components, add_volumes, tmp_path: Path) -> None:
-    from napari_segkit._panel import Panel
+    from napari_segkit.panel._panel import Panel
 
     before = len(viewer.dims.events.current_step.callbacks)
     panel = Panel(viewer, tmp_path)

@@ -49,7 +49,7 @@ def test_a_run_folder_opens_with_all_it_holds(viewer, run: Path) -> None:
 
 
 def test_what_is_broken_in_a_run_is_left_out(run: Path) -> None:
-    from napari_segkit._readers import layers_of_run
+    from napari_segkit.layers._readers import layers_of_run
 
     (run / "segmentation-image.zarr" / "zarr.json").write_text("torn")
     (run / "traces-image" / "5.swc").write_text("1 0 nonsense")
@@ -59,7 +59,7 @@ def test_what_is_broken_in_a_run_is_left_out(run: Path) -> None:
 
 
 def test_an_empty_run_says_what_to_do(tmp_path: Path) -> None:
-    from napari_segkit._readers import layers_of_run
+    from napari_segkit.layers._readers import layers_of_run
 
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(DataError, match="nothing to show yet"):

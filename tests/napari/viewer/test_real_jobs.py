@@ -11,7 +11,7 @@ SECOND = 1000
 
 @pytest.fixture
 def panel(viewer, add_volumes, tmp_path: Path):
-    from napari_segkit._panel import Panel
+    from napari_segkit.panel._panel import Panel
 
     made = Panel(viewer, tmp_path / "project")
     viewer.window.add_dock_widget(made, name="segkit")
