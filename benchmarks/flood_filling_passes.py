@@ -108,11 +108,12 @@ def passes(bench: Bench, pairs: int) -> None:
     from segkit_ffn._fill import grown, membranes, with_leftovers
     from segkit_ffn._passes import second_opinion
 
-    engine = bench.engine()
+    engine, height = bench.engine(), membranes(bench.image, SIZE, bright=False)
 
     def filled(ids: Array, leftovers: int = 0) -> Array:
-        found = grown(ids, *membranes(ids, bench.image, SIZE, 6))
-        return with_leftovers(found, leftovers) if leftovers else found
+        if leftovers:
+            ids = with_leftovers(ids, grown(ids, height, SIZE, 6) != 0, leftovers)
+        return grown(ids, height, SIZE, 6)
 
     def timed(name: str, ids: Array, make: Callable[[Array], Array], before: float = 0.0) -> Array:
         began = time.process_time()
@@ -131,8 +132,7 @@ def passes(bench: Bench, pairs: int) -> None:
     timed("`consensus`, `grow` 6", both, filled)
 
     def joined(ids: Array) -> Array:
-        height, near = membranes(ids, bench.image, SIZE, 6)
-        candidates = contacts(grown(ids, height, near), height)[:pairs]
+        candidates = contacts(grown(ids, height, SIZE, 6), height)[:pairs]
         return agglomerated(engine, bench.image, ids, candidates, engine.movement.radius)[ids]
 
     for name, ids in (("plain", plain), ("consensus", both)):

@@ -243,6 +243,11 @@ class Segmenter(Protocol):
     for_channels
         Optional method: given the names of the prediction's channels, where they are known, it returns the segmenter to
         use, set up for them, or raises a `DataError` that says which task makes what it reads.
+    finish, finish_halo
+        Optional method, and how far it looks (z, y, x) in voxels: ``finish(ids, prediction, voxel_size)`` returns the ids
+        ``(Z, Y, X)`` uint64 of a part of the volume as they are to be, of the same objects, given those that all blocks agreed
+        on. It is called on blocks of any shape, so what it says of a voxel follows from what is around it alone. None as
+        `finish_halo` leaves it out.
     """
 
     @property

@@ -193,6 +193,7 @@ def flood_fill(
     consensus: bool = False,
     agglomerate: Annotated[int, Ge(0), Le(100_000), Unit("pairs")] = 0,
     grow: Annotated[int, Ge(0), Le(64), Unit("voxels")] = 6,
+    membranes: Literal["dark", "bright"] = "dark",
     leftovers: Annotated[int, Ge(0), Unit("voxels")] = 0,
     precision: Literal["auto", "exact", "float32", "bfloat16"] = "auto",
     device: str = "auto",
@@ -242,11 +243,13 @@ def flood_fill(
         How many pairs of touching objects of a cell are filled again, each from its own seed, to see whether they are one:
         those with the least of a membrane between them. A pair costs a few dozen calls of the network. 0 joins none.
     grow
-        How far objects grow into empty space at most, in voxels of the finest axis, by a watershed on the image that crosses
-        membranes last. 0 leaves all as the network found it.
+        How far objects grow into empty space at most, in voxels of the finest axis, across membranes last. It is done when
+        cells are stitched. 0 leaves all as the network found it.
+    membranes
+        What membranes look like in the image, for `grow` and `agglomerate`.
     leftovers
-        Connected parts of the space that is then still empty become objects if they have so many voxels. It helps in dense
-        tissue, where all space belongs to some cell; 0 makes none.
+        Connected parts of a cell where nothing is or grows become objects if they have so many voxels, and grow with the
+        others. It helps in dense tissue, where all space belongs to some cell; 0 makes none.
     precision
         ``float32`` and ``bfloat16`` compute the network in fast ways that round differently; ``auto`` takes what the
         processor is fast in. ``exact`` computes it as in training: with `skip` 0, `order` ``position``, no `mirror`, no
@@ -280,7 +283,7 @@ def flood_fill(
         halo,
         cell,
         policy=Policy(segment_threshold, min_size, seed_distance, skip, objects, positions),
-        passes=Passes(consensus, agglomerate, grow, leftovers),
+        passes=Passes(consensus, agglomerate, grow, membranes == "bright", leftovers),
         order=order,
         boundary_channel=boundary_channel,
         boundary_threshold=boundary_threshold,

@@ -91,6 +91,18 @@ class FloodFill:
         counted: Array = fastremap.renumber(inner, preserve_zero=True)[0]
         return counted.astype(np.uint32)
 
+    @property
+    def finish_halo(self) -> Triple | None:
+        """See `segkit.contracts.Segmenter`."""
+        return self.passes.finish_halo
+
+    def finish(self, ids: Array, prediction: Array, voxel_size: Spacing) -> Array:
+        """Let objects ``(Z, Y, X)`` that are stitched grow in an image ``(C, Z, Y, X)``."""
+        if self.boundary_channel is not None:
+            prediction = np.delete(prediction, self.boundary_channel, axis=0)
+        image = load_model(self.package, self.fingerprint).normalization(prediction)
+        return self.passes.finish(ids, image, voxel_size)
+
     def _check(self, model: Model, image: Array, voxel_size: Spacing) -> None:
         """Refuse an image that the network was not trained for."""
         own = self.boundary_channel is not None

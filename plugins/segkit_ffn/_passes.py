@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from segkit.geometry import Triple
 from segkit.volume import Spacing
 from segkit_ffn._agglomeration import agglomerated, contacts
 from segkit_ffn._consensus import split_consensus
 from segkit_ffn._engine import Engine
-from segkit_ffn._fill import grown, membranes, with_leftovers
+from segkit_ffn._fill import growing_halo, grown, membranes, with_leftovers
 
 __all__ = ["Passes", "second_opinion"]
 
@@ -22,11 +23,12 @@ _REACH = 6  # voxels; how far objects grow towards each other to see which touch
 
 @dataclass(frozen=True)
 class Passes:
-    """What is done beside filling; see `segkit_ffn.flood_fill`."""
+    """What is done beside filling; see `segkit_ffn.flood_fill`. Growing comes last, when cells are stitched."""
 
     consensus: bool = False
     agglomerate: int = 0
     grow: int = 0
+    bright: bool = False
     leftovers: int = 0
 
     def __call__(self, engine: Engine, image: Array, seeds: Array, voxel_size: Spacing) -> Array:
@@ -34,15 +36,22 @@ class Passes:
         ids = engine.fill(image, seeds).ids
         if self.consensus:
             ids = split_consensus(ids, second_opinion(engine, image, seeds), engine.policy.min_size)
-        if self.agglomerate or self.grow:
-            height, near = membranes(ids, image, voxel_size, self.grow or _REACH)
-            spread = grown(ids, height, near)
-            if self.agglomerate:
-                candidates = contacts(spread, height)[: self.agglomerate]
-                names = agglomerated(engine, image, ids, candidates, engine.movement.radius)
-                ids, spread = names[ids], names[spread]
-            ids = spread if self.grow else ids
-        return with_leftovers(ids, self.leftovers) if self.leftovers else ids
+        if self.agglomerate:
+            height = membranes(image, voxel_size, self.bright)
+            candidates = contacts(grown(ids, height, voxel_size, self.grow or _REACH), height)[: self.agglomerate]
+            ids = agglomerated(engine, image, ids, candidates, engine.movement.radius)[ids]
+        if self.leftovers:
+            ids = with_leftovers(ids, self.finish(ids, image, voxel_size) != 0, self.leftovers)
+        return ids
+
+    @property
+    def finish_halo(self) -> Triple | None:
+        """See `segkit.contracts.Segmenter`."""
+        return growing_halo(self.grow) if self.grow else None
+
+    def finish(self, ids: Array, image: Array, voxel_size: Spacing) -> Array:
+        """Return what becomes of ids ``(Z, Y, X)`` that are stitched; the image as above."""
+        return grown(ids, membranes(image, voxel_size, self.bright), voxel_size, self.grow) if self.grow else ids
 
 
 def second_opinion(engine: Engine, image: Array, seeds: Array) -> Array:

@@ -8,6 +8,7 @@ import numpy as np
 
 from segkit.progress import Progress
 from segkit.segmentation._cutting import Provisional
+from segkit.segmentation._finishing import Finished, finished
 from segkit.segmentation._merging import Found, Names, Relabelled
 from segkit.segmentation._seams import Held, Look, contents
 from segkit.segmentation._stitching import in_order
@@ -38,5 +39,7 @@ def segment_in_memory(provisional: Provisional, min_size: int, progress: Progres
     for index, pairs in enumerate(in_order(look.pairs, range(count), layout, workers=workers)):
         progress(count + index, 2 * count)
         found.add(*columns[index], pairs)
+    result = finished(Relabelled(layout, held, Names.of(found, min_size), workers), volume, provisional.segmenter)
+    whole = result.computed(iter(layout.lattice), workers) if isinstance(result, Finished) else result
     progress(2 * count, 2 * count)
-    return volume.with_array(Relabelled(layout, held, Names.of(found, min_size), workers), "zyx")
+    return volume.with_array(whole, "zyx")

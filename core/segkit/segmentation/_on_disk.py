@@ -18,6 +18,7 @@ from segkit.execution import Cluster, connected
 from segkit.geometry import Triple
 from segkit.progress import Progress
 from segkit.segmentation._cutting import Provisional
+from segkit.segmentation._finishing import finished
 from segkit.segmentation._merging import Found, Names, Relabelled
 from segkit.segmentation._seams import Look, Stored
 from segkit.segmentation._stitching import in_order
@@ -129,9 +130,9 @@ def segment_on_disk(provisional: Provisional, output: Output, min_size: int, pro
         found.save(work / "found.npz")
         names = Names.of(found, min_size).kept(work)
         durable.replace_file(output.path / COUNT, json.dumps({"objects": names.count}).encode())
-        relabelled = volume.with_array(Relabelled(layout, stored, names), "zyx")
+        named = finished(Relabelled(layout, stored, names), volume, provisional.segmenter)
         written = write(
-            relabelled,
+            volume.with_array(named, "zyx"),
             cluster=cluster,
             workers=output.workers,
             progress=lambda done, _: progress(2 * count + done, total),

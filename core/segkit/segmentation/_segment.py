@@ -47,7 +47,7 @@ def segment(
     """Cut a prediction into objects.
 
     Blocks are cut one by one, then the objects of neighbouring blocks that are one are found, then all get their final
-    ids. The result does not depend on the shape or order of the blocks, on the number of workers, or on where it is
+    ids, and the segmenter finishes what they then are if it does so. The result does not depend on the shape or order of the blocks, on the number of workers, or on where it is
     kept. A segmenter that stitches what touches gives that of the whole volume at once. Any other cuts cells of about
     192^3 voxels with a halo around each, which are a matter of the volume alone and not of how it is stored, and joins
     objects that both sides of a seam agree on; a volume of one cell is cut at once. Memory grows with the size of a
@@ -83,9 +83,10 @@ def segment(
     Returns
     -------
     Volume
-        ``(Z, Y, X)`` uint64: objects are numbered from 1 in the order of their first voxels (z, then y, then x).
-        Without a `path`, what is kept is the objects of each block, in 2 bytes a voxel where those suffice, and a table
-        of final ids, which each reading looks up; ``read()`` gives an array that needs no more looking up.
+        ``(Z, Y, X)`` uint64: objects are numbered from 1 in the order of their first voxels (z, then y, then x), as
+        stitched. Without a `path`, what is kept is the objects of each block, in 2 bytes a voxel where those suffice, and
+        a table of final ids, which each reading looks up; ``read()`` gives an array that needs no more looking up, as a
+        segmenter that finishes does.
 
     Raises
     ------
