@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from segkit._alignment import align
+from segkit.alignment import align
 from segkit.errors import DataError, UsageError
 from segkit.geometry import Box, Lattice, Triple
 from segkit.metrics.contingency import Contingency

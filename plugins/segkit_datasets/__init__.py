@@ -25,6 +25,7 @@ def files(
     raw: Location,
     labels: Location | None = None,
     mask: Location | None = None,
+    boxes: bool = False,
     region: str = "",
     unlabelled: int | None = None,
     voxel_size: tuple[Nanometres, Nanometres, Nanometres] | None = None,
@@ -44,6 +45,9 @@ def files(
         Object or class ids of the same extent, or the image to be restored (denoising); none where nothing is known.
     mask
         Where the labels are known (not 0); none for everywhere.
+    boxes
+        Whether the labels are boxes of the one image that `raw` names, each of which lies where its offset says. Each is a
+        sample; what reaches beyond the image is left out.
     region
         The part to use of every image, in voxels, such as ``z0:100, x-512:``; empty for all of it.
     unlabelled
@@ -64,12 +68,13 @@ def files(
     DataError
         If a file is missing or broken, a pattern finds nothing, or the extents of a pair differ.
     UsageError
-        If patterns find different files, there are not as many weights, or `region` is not inside an image.
+        If patterns find different files, there are not as many weights, `region` is not inside an image, or there are
+        `boxes` of several images.
     """
     from ._files import FileSamples, paired, weighted
 
-    sources = paired(raw, labels, mask)
-    return FileSamples(sources, region, unlabelled, voxel_size, weighted(len(sources), raw, weights))
+    sources = paired(raw, labels, mask, boxes)
+    return FileSamples(sources, boxes, region, unlabelled, voxel_size, weighted(len(sources), raw, weights))
 
 
 def synthetic_neurons(

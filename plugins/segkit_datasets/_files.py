@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import overload
 
 from segkit import Box, Sample, Volume, open_volume
+from segkit.alignment import align
 from segkit.errors import DataError, UsageError
 from segkit.volume import Spacing
 
@@ -58,8 +59,8 @@ def weighted(count: int, raw: str, weights: Sequence[float]) -> Sequence[float]:
     """Return a weight for each of `count` images."""
     if weights and len(weights) != count:
         raise UsageError(
-            f"`weights` has {len(weights)} numbers, but `raw` ({raw}) finds {count} images. Give one for each, in the order in "
-            "which they are found, or none at all."
+            f"`weights` has {len(weights)} numbers, but `raw` ({raw}) finds {count} images (or boxes of one). Give one for each, "
+            "in the order in which they are found, or none at all."
         )
     return weights or (1.0,) * count
 
@@ -68,9 +69,11 @@ def _stems(sources: Sequence[str]) -> set[str]:
     return {Path(source).stem for source in sources}
 
 
-def paired(raw: str, labels: str | None, mask: str | None) -> list[Sources]:
-    """Expand the three patterns and pair what they find, in natural order."""
+def paired(raw: str, labels: str | None, mask: str | None, boxes: bool = False) -> list[Sources]:
+    """Expand the three patterns and pair what they find, in natural order; with boxes, one image is for all labels."""
     images = expand(raw)
+    if boxes:
+        return _boxes_of(images, raw, labels, mask)
     columns: list[Sequence[str | None]] = [images]
     for what, pattern in (("labels", labels), ("mask", mask)):
         if pattern is None:
@@ -94,11 +97,21 @@ def paired(raw: str, labels: str | None, mask: str | None) -> list[Sources]:
     return list(zip(*columns, strict=True))
 
 
+def _boxes_of(images: list[str], raw: str, labels: str | None, mask: str | None) -> list[Sources]:
+    if len(images) != 1 or labels is None:
+        raise UsageError(
+            f"`boxes` are of one image, but `raw` ({raw}) finds {len(images)} and `labels` is {labels!r}. Name one image and the "
+            "labels of its boxes, or leave `boxes` out."
+        )
+    return [(images[0], box, known) for box, _, known in paired(labels, None, mask)]
+
+
 @dataclass(eq=False)
 class FileSamples(Sequence[Sample]):
     """A sequence of samples, each opened when it is first asked for."""
 
     sources: list[Sources]
+    boxes: bool
     region: str
     unlabelled: int | None
     voxel_size: Spacing | None
@@ -122,6 +135,8 @@ class FileSamples(Sequence[Sample]):
 
     def _open(self, at: int) -> Sample:
         source, labels, mask = self.sources[at]
+        if self.boxes:
+            return self._box(at)
         name = Path(source).name
         if sum(Path(other[0]).name == name for other in self.sources) > 1:
             name = source  # cells/a/image.png, cells/b/image.png
@@ -133,6 +148,15 @@ class FileSamples(Sequence[Sample]):
             self.unlabelled,
             self.weights[at],
         )
+
+    def _box(self, at: int) -> Sample:
+        source, labels, mask = self.sources[at]
+        raw, known = self._volume(source), {"labels": labels, "mask": mask}
+        others = {what: open_volume(other, voxel_size=self.voxel_size) for what, other in known.items() if other}
+        shared, shifts = align(raw, others, raw.box)
+        cut = {what: other.crop(shared.shift(shifts[what])) for what, other in others.items()}
+        name = f"{Path(source).name}, {Path(str(labels)).name}"
+        return Sample(name, raw.crop(shared), cut["labels"], cut.get("mask"), self.unlabelled, self.weights[at])
 
     def _volume(self, source: str) -> Volume:
         volume = open_volume(source, voxel_size=self.voxel_size)

@@ -227,3 +227,41 @@ def test_alternatives_in_braces_mix_volumes_in_the_order_written(tmp_path: Path)
 def test_braces_in_a_name_are_letters(tmp_path: Path) -> None:
     np.save(tmp_path / "a{b,c}.npy", np.zeros((2, 4, 4), np.uint8))
     assert len(segkit.datasets["files"](raw=str(tmp_path / "a{b,c}.npy"))) == 1
+
+
+def write_box(path: Path, start: tuple[int, int, int], shape: tuple[int, int, int], value: int) -> None:
+    offset = tuple(100.0 + s * v for s, v in zip(start, (40.0, 8.0, 8.0), strict=True))
+    made = segkit.Volume(np.full(shape, value, np.uint16), voxel_size=(40.0, 8.0, 8.0), offset=offset, unit="nm")
+    segkit.write_volume(made, path, pyramid=1)
+
+
+def test_boxes_of_one_image_lie_where_their_offsets_say(tmp_path: Path, rng: np.random.Generator) -> None:
+    voxels = rng.integers(0, 255, (12, 40, 40), dtype=np.uint8)
+    image = segkit.Volume(voxels, voxel_size=(40.0, 8.0, 8.0), offset=(100.0, 100.0, 100.0), unit="nm")
+    segkit.write_volume(image, tmp_path / "raw.zarr", pyramid=1)
+    write_box(tmp_path / "box-2.zarr", (2, 4, 6), (4, 16, 16), 2)
+    write_box(tmp_path / "box-10.zarr", (8, 30, 30), (8, 16, 16), 10)
+    samples = segkit.datasets["files"](
+        raw=f"{tmp_path}/raw.zarr", labels=f"{tmp_path}/box-*.zarr", boxes=True, unlabelled=2, weights=(1.0, 2.0)
+    )
+    assert [sample.name for sample in samples] == ["raw.zarr, box-2.zarr", "raw.zarr, box-10.zarr"]
+    assert np.array_equal(samples[0].raw.read(), voxels[2:6, 4:20, 6:22])
+    assert samples[1].raw.spatial_shape == samples[1].labels.spatial_shape == (4, 10, 10), (
+        "what lies beyond is left out"
+    )
+    assert np.array_equal(samples[1].raw.read(), voxels[8:, 30:, 30:])
+    assert not samples[0].read(samples[0].raw.box).mask.any()
+    assert samples[1].read(samples[1].raw.box).mask.all()
+    assert samples[1].weight == 2.0
+
+
+def test_a_box_that_lies_elsewhere_or_between_voxels(tmp_path: Path) -> None:
+    for name, offset in (("raw", 0.0), ("far", 4000.0), ("between", 4.0)):
+        made = segkit.Volume(np.zeros((4, 8, 8), np.uint8), voxel_size=(8.0, 8.0, 8.0), offset=(offset,) * 3, unit="nm")
+        segkit.write_volume(made, tmp_path / f"{name}.zarr", pyramid=1)
+    for name, words in (("far", "share no voxel"), ("between", "not a whole number")):
+        samples = segkit.datasets["files"](raw=f"{tmp_path}/raw.zarr", labels=f"{tmp_path}/{name}.zarr", boxes=True)
+        with pytest.raises(DataError, match=words):
+            samples[0]
+    with pytest.raises(UsageError, match="`boxes` are of one image"):
+        segkit.datasets["files"](raw=f"{tmp_path}/*.zarr", labels=f"{tmp_path}/far.zarr", boxes=True)
