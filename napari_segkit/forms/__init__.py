@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from napari_segkit.forms._colours import colours
 from napari_segkit.forms._component_picker import ComponentPicker
 from napari_segkit.forms._editors import BrowseButton, QuietCombo, number_text
 from napari_segkit.forms._fold import Fold
@@ -19,6 +20,7 @@ __all__ = [
     "QuietCombo",
     "RecipeForm",
     "SourcePicker",
+    "colours",
     "line",
     "number_text",
     "primary_button",

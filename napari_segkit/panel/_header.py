@@ -35,7 +35,7 @@ class Header(QWidget):  # type: ignore[misc]
         self.project.setAccessibleName("project")
         self.project.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         menu = QMenu(self.project)
-        menu.addAction("Open or make a project\N{HORIZONTAL ELLIPSIS}", self._browse)
+        menu.addAction("Open or make a project\N{HORIZONTAL ELLIPSIS}", self.browse)
         menu.addAction("Show its folder", lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._folder))))
         self.project.setMenu(menu)
         self.device = QLabel()
@@ -59,7 +59,8 @@ class Header(QWidget):  # type: ignore[misc]
         self.project.setText(folder.name)
         self.project.setToolTip(f"<qt>Project folder: {folder}<br>Runs, predictions and traces are kept there.</qt>")
 
-    def _browse(self) -> None:
+    def browse(self) -> None:
+        """Let somebody choose another project folder."""
         found = QFileDialog.getExistingDirectory(self, "Project folder", str(self._folder))
         if found:
             self.project_wanted.emit(Path(found))

@@ -8,14 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import napari
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QApplication, QFrame, QScrollArea, QTabWidget, QVBoxLayout, QWidget
 
 from napari_segkit.data import DataPage
 from napari_segkit.forms import Page
+from napari_segkit.panel._activity import Activity
 from napari_segkit.panel._banner import Banner
+from napari_segkit.panel._closing import CloseGuard
+from napari_segkit.panel._device import device_text
 from napari_segkit.panel._header import Header, default_project
+from napari_segkit.panel._help import HelpWindow
 from napari_segkit.panel._job_strip import JobStrip
+from napari_segkit.panel._shortcuts import Shortcut, bind, release
 from napari_segkit.panel._toast import Toast
 from napari_segkit.predict import PredictPage
 from napari_segkit.session import Job, Problem, Session
@@ -63,16 +68,22 @@ class Panel(QWidget):  # type: ignore[misc]
         session.said.connect(self.toast.say)
         session.page_wanted.connect(self.show_page)
         session.jobs.changed.connect(self._jobs_changed)
-        self._jobs_moved = True
-        self._polls = 0
-        self._closed = False
+        self.header.help_wanted.connect(self.show_help)
+        self.header.project_wanted.connect(self._change_project)
+        session.fixes["other_project"] = lambda _: self.header.browse()
+        self.activity = Activity(session)
+        self.guard = CloseGuard(self, lambda: session.jobs.active, lambda answer: self.close_down(answer == "keep"))
+        self._help: HelpWindow | None = None
+        self._jobs_moved, self._polling, self._closed, self._polls = True, False, False, 0
         self._timer = QTimer(self)
         self._timer.setInterval(POLL_MS)
         self._timer.timeout.connect(self._poll)
         application = QApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self.close_down)
+        bind(napari_viewer, self._pressed)
         self.header.show_project(session.project.folder)
+        session.tasks.start(device_text, lambda text, error: self.header.device.setText(text or ""))
         self._open()
         self._timer.start()
 
@@ -104,15 +115,25 @@ class Panel(QWidget):  # type: ignore[misc]
             )
 
     def _poll(self) -> None:
-        self.session.poll()
-        if self._jobs_moved and self._polls % 2 == 0:
-            self._jobs_moved = False
-            self.strip.update_rows()
-            for page in self.pages.values():
-                page.jobs_changed()
-        self._polls += 1
-        if self._polls % REMEMBER_EVERY == 0:
-            self._remember()
+        if self._polling:  # napari's progress bars handle events, this timer's among them
+            return
+        self._polling = True
+        try:
+            self.session.poll()
+            if self._jobs_moved and self._polls % 2 == 0:
+                self._jobs_moved = False
+                self._show_jobs()
+            self._polls += 1
+            if self._polls % REMEMBER_EVERY == 0:
+                self._remember()
+        finally:
+            self._polling = False
+
+    def _show_jobs(self) -> None:
+        self.strip.update_rows()
+        for page in self.pages.values():
+            page.jobs_changed()
+        self.activity.update()
 
     def _jobs_changed(self) -> None:
         self._jobs_moved = True
@@ -131,22 +152,57 @@ class Panel(QWidget):  # type: ignore[misc]
     def _page_changed(self, index: int) -> None:
         self.viewer.help = list(self.pages.values())[index].hint
 
-    def closeEvent(self, event: Any) -> None:
-        """Release everything; jobs save themselves and end."""
-        self.close_down()
-        super().closeEvent(event)
+    def show_help(self) -> None:
+        """Open the window with keys, files, logs and versions."""
+        self._help = self._help or HelpWindow(self, self.session)
+        self._help.show()
+        self._help.raise_()
 
-    def close_down(self, keep: Callable[[Job], bool] = lambda job: False) -> None:
-        """Remember the state and release everything outside of this widget."""
+    def _pressed(self, shortcut: Shortcut) -> None:
+        getattr(self.pages[shortcut.page] if shortcut.page else self, shortcut.method)()
+
+    def _change_project(self, folder: Path) -> None:
+        """Open another project: this dock makes room for a new one."""
+        from napari_segkit.panel._commands import DOCK
+
+        viewer = self.viewer
+        self.close_down(keep=True)
+        viewer.window.remove_dock_widget(self)
+        viewer.window.add_dock_widget(Panel(viewer, folder), name=DOCK)
+
+    def event(self, event: Any) -> bool:
+        """Notice in which window this is, and that its dock was closed."""
+        if event.type() == QEvent.Type.Show:
+            self.guard.watch(self.window())
+        elif event.type() == QEvent.Type.ParentChange and self.parent() is None and self._timer.isActive():
+            names = [job.title for job in self.session.jobs.active]
+            self.close_down(keep=True)
+            if names:
+                from napari.utils.notifications import show_info
+
+                show_info(f"{', '.join(names)}: still running. Open the segkit panel to see it again.")
+        return bool(super().event(event))
+
+    def close_down(self, keep: bool = False) -> None:
+        """Remember the state and release everything outside of this widget.
+
+        Parameters
+        ----------
+        keep
+            Whether jobs go on alone; otherwise they save and end.
+        """
         if self._closed:
             return
         self._closed = True
         self._timer.stop()
+        self.guard.forget()
+        release(self.viewer)
         if self.session.state or len(self.session.jobs):
             self._remember()
         for page in self.pages.values():
             page.close_down()
-        self.session.close(keep)
+        self.activity.close()
+        self.session.close(lambda job: keep)
 
 
 def _all(session: Session, jobs: list[Job]) -> Callable[[], None]:

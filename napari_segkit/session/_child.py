@@ -16,6 +16,8 @@ from napari_segkit._guarded import KEEP
 
 __all__ = ["Attached", "Child", "Process", "output_of"]
 
+# Held until they end, so that those which are let go on are reaped as well.
+_running: set[subprocess.Popen[bytes]] = set()
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -61,6 +63,8 @@ class Child:
                 env={**os.environ, "SEGKIT_EVENTS": str(events)},
                 start_new_session=True,  # Ctrl-C in the viewer's terminal is for the viewer
             )
+        _running.difference_update([process for process in _running if process.poll() is not None])
+        _running.add(self._process)
         self.pid = self._process.pid
         self.started = started_at(self.pid)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -21,7 +22,7 @@ from napari_segkit.session._data import Data
 from napari_segkit.session._failures import problem_of_job
 from napari_segkit.session._job import Job
 from napari_segkit.session._jobs import Jobs
-from napari_segkit.session._problem import Problem
+from napari_segkit.session._problem import Fix, Problem
 from napari_segkit.session._project import Project
 from napari_segkit.session._selection import Selection
 from napari_segkit.session._tasks import Tasks
@@ -58,12 +59,26 @@ class Session:
         self.state: dict[str, Any] = {}
         """What is remembered between sessions, a dictionary for each page."""
         self.data = Data(self.project)
+        self.watching = False
+        """Whether another session has the project open, so that this one remembers nothing."""
         self._written = ""
         self.jobs.ended.connect(self._job_ended)
         self.fixes["resume"] = self.jobs.resume
+        self._held = ExitStack()
 
     def open(self) -> list[Job]:
-        """Read what the project remembers, and return the jobs of earlier sessions that run or can go on."""
+        """Read what the project remembers, and return the jobs of earlier sessions that run or can go on.
+
+        Nothing is returned, and nothing remembered, where another session has the project open, which is reported.
+        """
+        try:
+            if self.project.folder.is_dir():
+                self._held.enter_context(self.project.held())
+        except SegkitError as error:
+            fix = Fix("other_project", "Choose another project")
+            self.report(Problem(str(error), fixes=(fix,)))
+            self.watching = True
+            return []
         try:
             self.state = self.project.read_state()
         except SegkitError as error:
@@ -111,7 +126,7 @@ class Session:
 
     def remember(self) -> None:
         """Write what is to be remembered, if it changed."""
-        if json.dumps(self.state) != self._written:
+        if not self.watching and json.dumps(self.state) != self._written:
             self.project.write_state(self.state)
             self._written = json.dumps(self.state)
 
@@ -119,6 +134,7 @@ class Session:
         """End the session; jobs save and end too, but for those that `keep` is true for."""
         self.jobs.close(keep)
         self.tasks.close()
+        self._held.close()
 
     def _job_ended(self, job: Job) -> None:
         if job.failure:

@@ -1,257 +1,281 @@
-"""The panel: what it opens with, what a journal does to it, and how jobs end."""
+"""The dock: pages, jobs, errors, keys, and what it remembers when it closes."""
 
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
-import tomllib
+import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from segkit.durable import append_record
+from napari_segkit.session import Fix, Problem
 
-
-def make_run(folder: Path, raw: str = "") -> Path:
-    folder.mkdir(parents=True)
-    (folder / "run.json").write_text("{}")
-    return folder
+SECOND = 1000
 
 
-def started(run: Path, steps: int = 100) -> None:
-    append_record(run / "journal.jsonl", {"event": "started", "step": 0, "steps": steps})
+@pytest.fixture
+def copy(panel, tmp_path):
+    """Return a function that starts a small job."""
+    np.save(tmp_path / "volume.npy", np.zeros((64, 64, 64), np.uint8))
+
+    def start(name: str = "copy.zarr"):
+        target = tmp_path / name
+        arguments = ["convert", str(tmp_path / "volume.npy"), str(target)]
+        return panel.session.jobs.start("convert", f"copy to {name}", arguments, target)
+
+    return start
 
 
-def add_steps(run: Path, first: int, last: int) -> None:
-    for step in range(first, last + 1):
-        record = {"event": "step", "step": step, "loss": 1.0 / step, "learning_rate": 1e-3, "seconds": 0.1}
-        append_record(run / "journal.jsonl", record, sync=False)
-
-
-def test_the_panel_opens_with_open_layers_chosen_and_no_torch(panel) -> None:
-    assert panel.train_page.raw.combo.currentText() == "raw"
-    assert panel.train_page.labels.combo.currentText() == "labels"
-    assert panel.train_page.button.isEnabled()
-    assert panel.strip.isHidden()
-    assert "pyqtgraph" not in sys.modules or panel.train_page.curves is None
-
-
-def test_opening_the_panel_in_a_fresh_process_loads_no_torch(tmp_path: Path) -> None:
-    import subprocess
-
+def test_point_3_and_4_the_panel_opens_quickly_without_torch(tmp_path: Path) -> None:
     code = f"""
-import sys, warnings
-warnings.simplefilter("ignore")
-import napari
+import sys, time, warnings
+began = time.perf_counter()
+import napari_segkit
+assert time.perf_counter() - began < 0.5
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import napari
+    viewer = napari.Viewer(show=False)
+warnings.filterwarnings("error", module="napari_segkit")
 from pathlib import Path
 from napari_segkit.panel._panel import Panel
-viewer = napari.Viewer(show=False)
+first = Panel(viewer, Path({str(tmp_path)!r}))
+viewer.window.add_dock_widget(first)
+viewer.window.remove_dock_widget(first)
+began = time.perf_counter()
 panel = Panel(viewer, Path({str(tmp_path)!r}))
 viewer.window.add_dock_widget(panel)
-assert "torch" not in sys.modules
+print("seconds", time.perf_counter() - began)
+assert not {{"torch", "pyqtgraph"}} & set(sys.modules), sorted(sys.modules)
 panel.close_down()
 viewer.close()
 """
-    subprocess.run([sys.executable, "-c", code], check=True)
+    found = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout
+    assert float(found.split()[-1]) < 0.5
 
 
-def test_every_control_has_a_name_or_a_text(panel) -> None:
-    from qtpy.QtWidgets import QAbstractButton, QComboBox, QLineEdit
-
-    for kind in (QAbstractButton, QComboBox, QLineEdit):
-        for control in panel.findChildren(kind):
-            if isinstance(control.parent(), QComboBox) or "spinbox" in control.objectName():
-                continue
-            text = control.text() if isinstance(control, QAbstractButton) else ""
-            assert text or control.accessibleName() or control.toolTip(), control
-
-
-def test_layer_lists_follow_the_viewer_and_keep_the_choice(panel, viewer) -> None:
-    picker = panel.train_page.raw
-    viewer.add_image(np.zeros((4, 8, 8)), name="another")
-    assert [picker.combo.itemText(n) for n in range(picker.combo.count())] == ["raw", "another"]
-    assert picker.combo.currentText() == "raw"
-    viewer.layers["raw"].name = "renamed"
-    assert picker.combo.currentText() == "renamed"
-    viewer.layers.remove("renamed")
-    assert picker.combo.currentText() == "another"
-    viewer.layers.remove("another")
-    assert picker.layer is None
-    assert "Open an image" in panel.train_page.why_not.text()
-    assert not panel.train_page.button.isEnabled()
-
-
-def test_unusable_layers_are_grey_and_say_why(panel, viewer) -> None:
-    from qtpy.QtCore import Qt
-
-    viewer.add_image(np.zeros((8, 8, 3), "u1"), rgb=True, name="photo")
-    combo = panel.train_page.raw.combo
-    item = combo.model().item(combo.findText("photo"))
-    assert not item.isEnabled()
-    assert "RGB" in item.data(Qt.ItemDataRole.ToolTipRole)
-
-
-def test_training_saves_layers_and_writes_a_recipe(panel, qtbot, monkeypatch) -> None:
-    begun = []
-    monkeypatch.setattr(panel.job, "start", lambda what, arguments, log: begun.append(arguments))
-    panel.train_page.recipe.sections["training"].set_values({"steps": 77})
-    panel.train()
-    qtbot.waitUntil(lambda: bool(begun), timeout=20_000)
-    [[command, recipe, flag, run]] = begun
-    assert (command, flag, Path(run).name) == ("train", "--run", "run-1")
-    tables = tomllib.loads(Path(recipe).read_text())
-    assert tables["training"]["steps"] == 77
-    assert tables["architecture"]["name"] == "small:net"
-    from segkit.store import open_zarr
-
-    raw = open_zarr(tables["dataset"]["raw"])
-    assert raw.voxel_size == (40.0, 16.0, 16.0)
-    assert open_zarr(tables["dataset"]["labels"]).dtype == np.uint64
-    assert panel.train_page.raw.place == tables["dataset"]["raw"]
-    assert panel.train_page.labels.place == ""
-
-
-def test_a_wrong_field_stops_training_with_a_sentence(panel) -> None:
+def test_a_failure_is_one_sentence_and_one_notification(panel, qtbot) -> None:
     from napari.utils.notifications import notification_manager
+    from qtpy.QtGui import QGuiApplication
 
-    before = len(notification_manager.records)
-    panel.train_page.recipe.sections["optimizer"].editors["learning_rate"].main.setText("0")
-    panel.train()
-    assert not panel.banner.isHidden()
-    assert "learning_rate" in panel.banner.sentence.text()
-    assert not panel.job.running
+    before, pressed = len(notification_manager.records), []
+    panel.session.fixes["known"] = pressed.append
+    fixes = (Fix("known", "Do something", 7), Fix("unknown", "Do nothing"))
+    panel.session.report(Problem("The disk is full.", "Traceback (most recent call last)", fixes, "Train"))
     assert len(notification_manager.records) == before + 1
+    assert panel.tabs.tabText(panel.tabs.currentIndex()) == "Train"
+    assert panel.banner.sentence.text() == "The disk is full."
+    assert panel.banner.details.isHidden()
+    [button] = panel.banner.fixes
+    assert button.isEnabled()
+    panel.banner.copy.click()
+    assert "napari" in QGuiApplication.clipboard().text()
+    assert "Traceback" in QGuiApplication.clipboard().text()
+    button.click()
+    assert pressed == [7]
+    assert panel.banner.isHidden()
 
 
-def test_a_journal_drives_line_curve_and_scores(panel, qtbot, tmp_path: Path) -> None:
-    run = make_run(tmp_path / "elsewhere" / "run-9")
-    started(run)
-    add_steps(run, 1, 30)
-    panel.bar.choose(run)
-    panel.attach(run)
-    assert "Step 30 of 100" in panel.strip.line.text()
-    assert panel.train_page.curves.points == (30, 0)
-    metrics = {"event": "validation", "step": 30, "loss": 0.02, "metrics": {"dice": 0.5}, "best": True}
-    append_record(run / "journal.jsonl", metrics)
-    add_steps(run, 31, 40)
-    qtbot.waitUntil(lambda: panel.train_page.curves.points == (40, 1), timeout=5000)
-    assert "dice 0.5" in panel.train_page.scores.text()
-    assert panel.train_page.curves.plot.getPlotItem().getAxis("left").logMode
-    assert panel.strip.bar.maximum() == 100
-    append_record(run / "journal.jsonl", {"event": "finished", "step": 100, "reason": "completed"})
-    qtbot.waitUntil(lambda: "completed" in panel.strip.line.text(), timeout=5000)
-    assert not panel.train_page.button.isEnabled()
-    panel.bar.choose(None)
-    panel.bar.runs.setCurrentIndex(0)
-    panel.attach(None)
-    assert panel.train_page.button.text() == "Train"
-    assert panel.train_page.button.isEnabled()
+def test_point_9_10_and_11_jobs_answer_at_once_and_never_go_back(panel, copy, qtbot) -> None:
+    first, second = copy(), copy("other.zarr")
+    began = time.perf_counter()
+    panel._poll()
+    panel._poll()
+    assert time.perf_counter() - began < 0.1
+    assert not panel.strip.isHidden()
+    assert panel.strip.rows[first].right.text() == "Stop and save"
+    assert panel.strip.rows[second].line.text() == "waiting"
+    seen = []
+
+    def done() -> bool:
+        row = panel.strip.rows.get(first)
+        if row is not None and row.bar.maximum():
+            seen.append(row.bar.value() / row.bar.maximum())
+        return first.state == "done"
+
+    qtbot.waitUntil(done, timeout=60 * SECOND)
+    assert seen == sorted(seen)
+    assert all(share < 1 for share in seen)
+    qtbot.waitUntil(lambda: second.state == "done" and panel.strip.isHidden(), timeout=60 * SECOND)
 
 
-def test_the_preview_asks_for_the_slice_and_shows_the_answer(panel, viewer, qtbot, tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run")
-    viewer.layers["raw"].metadata = {"segkit": {"source": "raw.zarr"}}
-    panel.reset_choices()
-    panel.bar.choose(run)
-    panel.attach(run)
-    started(run)
-    request_file = run / "preview" / "request.json"
-    viewer.dims.set_current_step(0, 5)
-    qtbot.waitUntil(
-        lambda: request_file.exists() and json.loads(request_file.read_text())["start"][0] == 5, timeout=5000
-    )
-    asked = json.loads(request_file.read_text())
-    assert asked["source"] == "raw.zarr"
-    assert asked["shape"][0] == 1
-
-    shape = asked["shape"]
-    voxels = np.full((2, *shape), 10, np.uint8)
-    voxels[1] = 200
-
-    def answer(step: int, request: str) -> None:
-        np.save(run / "preview" / "prediction.npy", voxels)
-        record = {
-            "step": step,
-            "path": str(run / "preview" / "prediction.npy"),
-            "start": asked["start"],
-            "shape": shape,
-        }
-        append_record(run / "journal.jsonl", {"event": "preview", **record, "request": request, "seconds": 0.4})
-
-    answer(12, asked["request"])
-    qtbot.waitUntil(lambda: "live preview" in viewer.layers, timeout=5000)
-    layer, raw = viewer.layers["live preview"], viewer.layers["raw"]
-    assert layer.data.max() == 200
-    assert panel.train_page.channel.value() == 1
-    assert not layer.editable
-    assert tuple(layer.scale) == tuple(raw.scale)
-    assert tuple(layer.units) == tuple(raw.units)
-    assert layer.axis_labels == raw.axis_labels
-    np.testing.assert_allclose(layer.translate, np.multiply(raw.scale, asked["start"]))
-    assert "preview of step 12" in viewer.canvas.overlays["segkit_preview"].text
-    assert "updating" not in viewer.canvas.overlays["segkit_preview"].text
-    panel.train_page.channel.setValue(0)
-    assert layer.data.max() == 10
-    viewer.dims.set_current_step(0, 9)
-    qtbot.waitUntil(lambda: json.loads(request_file.read_text())["start"][0] == 9, timeout=5000)
-    answer(13, asked["request"])
-    qtbot.waitUntil(lambda: "step 13" in viewer.canvas.overlays["segkit_preview"].text, timeout=5000)
-    assert "updating" in viewer.canvas.overlays["segkit_preview"].text
-    assert "live preview" not in [
-        panel.train_page.raw.combo.itemText(n) for n in range(panel.train_page.raw.combo.count())
-    ]
+def test_jobs_are_paused_resumed_stopped_and_removed_from_the_strip(panel, copy, qtbot) -> None:
+    job = copy()
+    panel._poll()
+    row = panel.strip.rows[job]
+    assert row.left.text() == "Pause"
+    row.left.click()
+    assert "pausing" in row.line.text()
+    qtbot.waitUntil(lambda: job.state == "paused", timeout=20 * SECOND)
+    qtbot.waitUntil(lambda: row.left.text() == "Resume", timeout=2 * SECOND)
+    row.left.click()
+    qtbot.waitUntil(lambda: job.active, timeout=2 * SECOND)
+    qtbot.waitUntil(lambda: row.right.text() == "Stop and save", timeout=2 * SECOND)
+    row.right.click()
+    assert job.state == "stopping"
+    qtbot.waitUntil(lambda: job.state == "stopped", timeout=5 * SECOND)
+    qtbot.waitUntil(lambda: panel.strip.isHidden(), timeout=2 * SECOND)
+    assert panel.banner.isHidden()
 
 
-def test_no_preview_is_asked_for_in_3d(panel, viewer) -> None:
-    from napari_segkit.train._preview import visible_box
+def test_a_job_that_does_not_stop_can_be_ended_by_force(panel, copy, qtbot, monkeypatch) -> None:
+    from napari_segkit.session import _job
 
-    viewer.dims.ndisplay = 3
-    assert visible_box(viewer.layers["raw"], viewer) is None
-
-
-def test_a_failing_command_gives_one_sentence_and_one_notification(panel, qtbot, tmp_path: Path) -> None:
-    from napari.utils.notifications import notification_manager
-
-    before = len(notification_manager.records)
-    panel.start_job("Training", ["train", str(tmp_path / "missing.toml")], "missing", lambda: None)
-    assert panel.job.running
-    assert not panel.train_page.button.isVisibleTo(panel.train_page)
-    qtbot.waitUntil(lambda: not panel.banner.isHidden(), timeout=30_000)
-    assert panel.banner.sentence.text().startswith("There is no recipe")
-    assert "Traceback" not in panel.banner.sentence.text()
-    assert "segkit train" in panel.banner.details.toPlainText()
-    assert "napari" in panel.banner.report()
-    assert len(notification_manager.records) == before + 1
-    assert panel.train_page.button.isVisibleTo(panel.train_page)
+    monkeypatch.setattr(_job, "PATIENCE_SECONDS", 0.0)
+    job = copy()
+    os.kill(job.process.pid, signal.SIGSTOP)
+    job.stop()
+    panel.strip.update_rows()
+    row = panel.strip.rows[job]
+    assert row.right.text() == "Force stop"
+    row.right.click()
+    qtbot.waitUntil(lambda: job.state == "stopped", timeout=5 * SECOND)
 
 
-def test_forms_show_the_recipe_of_a_run(panel, tmp_path: Path) -> None:
-    from segkit.recipe import Recipe
-
-    tables = {
-        "task": {"name": "plain"},
-        "architecture": {"name": "net", "rate": 0.25},
-        "loss": [{"name": "plain"}],
-        "dataset": {"name": "files", "raw": "x"},
-        "training": {"steps": 12, "patience": 3},
-    }
-    run = make_run(tmp_path / "run")
-    (run / "recipe.toml").write_text(Recipe.from_mapping(tables).to_toml())
-    panel.bar.choose(run)
-    panel.attach(run)
-    form = panel.train_page.recipe
-    assert form.sections["training"].values() == {"steps": 12, "patience": 3}
-    assert form.pickers["architecture"].table() == {"name": "small:net", "rate": 0.25}
-    assert not form.isEnabled()
-    assert panel.train_page.button.text() == "Continue run"
+def test_point_15_a_crash_of_a_child_is_a_banner_and_no_more(panel, viewer, copy, qtbot) -> None:
+    job = copy()
+    os.kill(job.process.pid, signal.SIGSEGV)
+    qtbot.waitUntil(lambda: not panel.banner.isHidden(), timeout=10 * SECOND)
+    assert "code -11" in panel.banner.sentence.text()
+    viewer.dims.set_point(0, 0)
+    [button] = panel.banner.fixes
+    button.click()
+    qtbot.waitUntil(lambda: job.state == "done", timeout=60 * SECOND)
 
 
-def test_nothing_watches_the_viewer_after_closing(viewer, components, add_volumes, tmp_path: Path) -> None:
+def test_point_31_only_free_keys_are_bound_and_given_back(panel, viewer) -> None:
+    import napari.layers
+    from napari.utils.shortcuts import default_shortcuts
+    from qtpy.QtWidgets import QWidget
+
+    from napari_segkit.panel._shortcuts import SHORTCUTS
+
+    keys = {shortcut.key for shortcut in SHORTCUTS}
+    taken = {str(key) for keys in default_shortcuts.values() for key in keys}
+    for name in ("Image", "Labels", "Points", "Shapes", "Surface", "Tracks", "Vectors"):
+        taken |= {str(key) for key in getattr(napari.layers, name).class_keymap}
+    assert not keys & taken
+    assert keys <= {str(key) for key in viewer.keymap}
+    tips = " ".join(child.toolTip() for child in panel.findChildren(QWidget))
+    panel.show_help()
+    for shortcut in SHORTCUTS:
+        assert shortcut.text in panel._help.keys.toPlainText()
+        assert f"({shortcut.key})" in tips, f"no tooltip names the key {shortcut.key}"
+        page = panel.pages[shortcut.page] if shortcut.page else panel
+        assert callable(getattr(page, shortcut.method))
+    panel._help.close()
+    panel.close_down()
+    assert not keys & {str(key) for key in viewer.keymap}
+
+
+@pytest.mark.parametrize("answer", ["Keep running", "Stop and save", "Cancel"])
+def test_point_46_closing_over_jobs_asks_once_and_does_what_it_says(viewer, panel, copy, qtbot, answer) -> None:
+    from qtpy.QtCore import QEvent, QTimer
+    from qtpy.QtWidgets import QApplication, QMessageBox
+
+    panel.guard.watch(panel.window())
+    job, asked = copy(), []
+
+    def press() -> None:
+        box = QApplication.activeModalWidget()
+        assert isinstance(box, QMessageBox)
+        asked.append(box.text())
+        next(button for button in box.buttons() if button.text() == answer).click()
+
+    QTimer.singleShot(200, press)
+    event = QEvent(QEvent.Type.Close)
+    event.accept()
+    stopped = panel.guard.eventFilter(panel.window(), event)
+    assert len(asked) == 1
+    assert "copy to copy.zarr" in asked[0]
+    assert stopped == (answer == "Cancel")
+    if answer == "Cancel":
+        assert job.active
+        assert panel._timer.isActive()
+    else:
+        assert not panel._timer.isActive()
+        code = job.process.wait(60)
+        assert code in ([0] if answer == "Keep running" else [143, -15])
+
+
+def test_point_45_a_project_is_found_again_as_it_was_left(panel, viewer, copy, tmp_path, qtbot) -> None:
     from napari_segkit.panel._panel import Panel
 
-    before = len(viewer.dims.events.current_step.callbacks)
-    panel = Panel(viewer, tmp_path)
-    assert len(viewer.dims.events.current_step.callbacks) == before + 1
-    panel.close()
-    assert len(viewer.dims.events.current_step.callbacks) == before
-    panel.deleteLater()
+    panel.show_page("Predict")
+    job = copy()
+    job.stop("paused")
+    qtbot.waitUntil(lambda: job.state == "paused", timeout=20 * SECOND)
+    folder = panel.session.project.folder
+    panel.close_down()
+    assert json.loads((folder / "project.json").read_text())["page"] == "Predict"
+    again = Panel(viewer, folder)
+    assert again.tabs.tabText(again.tabs.currentIndex()) == "Predict"
+    assert "interrupted: copy to copy.zarr" in again.banner.sentence.text()
+    [button] = again.banner.fixes
+    button.click()
+    [found] = again.session.jobs
+    qtbot.waitUntil(lambda: found.state == "done", timeout=60 * SECOND)
+    again.close_down()
+
+
+def test_a_project_that_is_open_elsewhere_is_only_watched(panel, viewer) -> None:
+    from napari_segkit.panel._panel import Panel
+
+    panel.session.project.place("runs")
+    panel._remember()
+    panel.session._held.enter_context(panel.session.project.held())
+    second = Panel(viewer, panel.session.project.folder)
+    assert "in use by process" in second.banner.sentence.text()
+    assert [button.text() for button in second.banner.fixes] == ["Choose another project"]
+    second.close_down()
+
+
+def test_closing_the_dock_lets_jobs_go_on_and_opening_it_shows_them(viewer, panel, copy, qtbot, monkeypatch) -> None:
+    from napari_segkit.panel._panel import Panel
+
+    job, folder = copy(), panel.session.project.folder
+    viewer.window.remove_dock_widget(panel)
+    assert not panel._timer.isActive()
+    again = Panel(viewer, folder)
+    [found] = again.session.jobs
+    assert found.process.pid == job.process.pid
+    qtbot.waitUntil(lambda: found.state == "done", timeout=60 * SECOND)
+    job.process.wait(5)
+    again.close_down()
+
+
+def test_jobs_are_in_the_activity_dock_and_can_be_cancelled_there(panel, copy, qtbot) -> None:
+    from napari.utils.progress import progress
+
+    job = copy()
+    qtbot.waitUntil(lambda: (job.active and job in panel.activity._bars) or job.state == "done", timeout=60 * SECOND)
+    qtbot.waitUntil(lambda: job.state == "done" and not panel.activity._bars, timeout=60 * SECOND)
+    assert not progress._all_instances
+
+
+def test_commands_open_the_dock_and_its_pages(viewer, panel) -> None:
+    from napari_segkit.panel import _commands
+
+    _commands.open_traces(viewer)
+    assert panel.tabs.tabText(panel.tabs.currentIndex()) == "Traces"
+    _commands.show_help(viewer)
+    assert not panel._help.isHidden()
+    panel._help.filter.setText("no such line")
+    assert panel._help.log.toPlainText() == ""
+    panel._help.close()
+    for command in (_commands.pause_jobs, _commands.stop_jobs):
+        command(viewer)
+
+
+def test_messages_can_be_taken_back(panel) -> None:
+    undone = []
+    panel.session.say("Removed box 2", lambda: undone.append(2))
+    assert panel.toast.text.text() == "Removed box 2"
+    panel.toast.undo.click()
+    assert undone == [2]
+    assert panel.toast.isHidden()
