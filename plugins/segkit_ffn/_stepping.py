@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -12,20 +13,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from llvmlite.binding import get_host_cpu_features  # type: ignore[import-untyped]
 from torch import nn
 
-from segkit.errors import DataError
+from segkit.errors import DataError, SegkitWarning
 from segkit.model import Model, choose_device, hash_package
-from segkit_ffn._stack import Stack
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from segkit_ffn._stack import Stack
 
 __all__ = ["Precision", "Step", "load_model", "load_step", "one_thread"]
 
 Array = np.ndarray[Any, Any]
 Precision = Literal["auto", "exact", "float32", "bfloat16"]
+
+_TRIAL = {False: 1e-4, True: 0.15}  # by whether it is in bfloat16: how far fast convolutions may be from torch, at most
 
 
 class Step:
@@ -47,8 +50,9 @@ class Step:
         half = precision == "bfloat16" or (precision == "auto" and _computes_in_half(self.device))
         self._dtype, self._format = torch.float32, torch.contiguous_format
         self._network: Callable[[Tensor], Tensor] = own
-        if precision != "exact" and self.device.type == "cpu" and Stack.takes(own) and not _multiplies_matrices():
-            self._network = Stack(own, half)
+        fast = _fast(own, half) if precision != "exact" and self.device.type == "cpu" else None
+        if fast is not None:
+            self._network = fast
         elif precision != "exact":
             self._dtype, self._format = torch.bfloat16 if half else torch.float32, torch.channels_last_3d
         if isinstance(self._network, nn.Module):
@@ -64,6 +68,38 @@ class Step:
         return after
 
 
+def _fast(network: nn.Module, half: bool) -> Stack | None:
+    """Return what computes a network by fast convolutions; None where plain ones are faster, or those do not work.
+
+    They are vector code for the processor at hand, so they are tried on a few voxels first, beside torch.
+    """
+    if _multiplies_matrices():
+        return None
+    try:
+        from segkit_ffn._stack import Stack
+
+        if not Stack.takes(network):
+            return None
+        stack = Stack(network, half)
+        with torch.inference_mode():
+            channels = network.first.a.in_channels
+            seen = torch.linspace(-2, 2, channels * 7**3).sin().reshape(1, channels, 7, 7, 7)
+            found, expected = stack(seen), network(seen)
+        error = float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-6))
+        if error <= _TRIAL[half]:
+            return stack
+        reason = f"they are wrong by {error:.2g} of the largest value"
+    except Exception as error:  # whatever a compiler says, torch can do the same
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    warnings.warn(
+        f"Fast convolutions do not work here ({reason}). The network is computed by torch, which takes two to four times as "
+        "long and finds the same. Reinstall numba and llvmlite, or report this with your processor.",
+        SegkitWarning,
+        stacklevel=2,
+    )
+    return None
+
+
 def _computes_in_half(device: torch.device) -> bool:
     """Return whether a device computes in bfloat16, rather than emulating it."""
     if device.type == "cuda":
@@ -77,6 +113,10 @@ def _multiplies_matrices() -> bool:
 
 
 def _has(feature: str) -> bool:
+    try:
+        from llvmlite.binding import get_host_cpu_features  # type: ignore[import-untyped]
+    except ImportError:
+        return False
     return bool(get_host_cpu_features().get(feature))
 
 

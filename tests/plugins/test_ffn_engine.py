@@ -241,9 +241,7 @@ def test_objects_at_the_sides_are_found_in_a_mirror(package: Path) -> None:
     image[0, :, 10:24, 3:37] = 1
     image[0, :, 36:] = 1  # no middle of a field of view can be in it
     ids = {
-        mirror: segkit.segmenters["flood_fill"](**{"model": str(package), **OPTIONS, "mirror": mirror})(
-            image, (8, 8, 8)
-        )
+        mirror: segkit.segment(image, "flood_fill", options={"model": str(package), **OPTIONS, "mirror": mirror}).read()
         for mirror in (False, True)
     }
     side = np.s_[2:-2, 38, 5:-5]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 
+from segkit.errors import SegkitWarning
 from segkit_ffn import ffn
 from segkit_ffn._stack import Stack
 from segkit_ffn._winograd import Grid, Weights, as_tensor, convolve
@@ -90,3 +92,36 @@ def test_processors_without_bfloat16_round_it_themselves(monkeypatch: pytest.Mon
     own = spread_with(None)
     assert len(np.unique(own)) > 500
     assert np.array_equal(spread_with(native), own)
+
+
+@pytest.mark.parametrize(("precision", "most"), [("float32", 1e-5), ("bfloat16", 0.15)])
+@pytest.mark.parametrize("fault", ["no library", "no code", "wrong"])
+def test_torch_takes_over_where_fast_convolutions_do_not_work(
+    precision: str, most: float, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from segkit_ffn import _stack, _winograd
+    from segkit_ffn._stepping import Step
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("LLVM does not know this processor\nand more")
+
+    torch.manual_seed(0)
+    network = ffn(2, 1, width=8, depth=3)
+    images = np.random.default_rng(0).normal(size=(2, 1, 9, 9, 9)).astype(np.float32)
+    logits = np.full((2, 9, 9, 9), -2.9, np.float32)
+    fast = Step(network, precision)(images, logits)  # type: ignore[arg-type]
+    if fault == "no library":
+        for name in ("segkit_ffn._stack", "llvmlite.binding"):
+            monkeypatch.setitem(sys.modules, name, None)
+    elif fault == "no code":
+        monkeypatch.setattr(_winograd, "spread", refuse)
+    else:
+        monkeypatch.setattr(_stack, "convolve", lambda *_: None)
+    with pytest.warns(
+        SegkitWarning, match=r"Fast convolutions do not work here \([^\n]+\)\. The network is computed by torch"
+    ):
+        slow = Step(network, precision)  # type: ignore[arg-type]
+    found, exact = slow(images, logits), Step(network, "exact")(images, logits)
+    largest = np.abs(exact - logits).max()
+    assert np.abs(found - exact).max() < most * largest
+    assert np.abs(found - fast).max() < 2 * most * largest
