@@ -35,11 +35,16 @@ def controls(panel):
 
 
 @pytest.fixture
-def shown(panel, viewer, qtbot):
-    """The dock on a window of its own, as narrow as it may be."""
-    panel.resize(NARROW, 760)
-    panel.show()
-    return panel
+def narrow(viewer, components, add_volumes, tmp_path):
+    """The dock in a window of its own, as narrow as it may be."""
+    from napari_segkit.panel._panel import Panel
+
+    made = Panel(viewer, tmp_path / "project")
+    made.resize(NARROW, 760)
+    made.show()
+    yield made
+    made.close_down()
+    made.close()
 
 
 def pages(panel, qtbot):
@@ -63,16 +68,11 @@ def test_point_27_every_control_has_a_name_and_a_tooltip(panel) -> None:
     assert not nameless, "\n".join(nameless)
 
 
-def test_point_29_no_text_is_cut_at_320_pixels(panel, qtbot) -> None:
-    from qtpy.QtWidgets import QDockWidget, QLabel, QPushButton
+def test_point_29_no_text_is_cut_at_320_pixels(narrow, qtbot) -> None:
+    from qtpy.QtWidgets import QLabel, QPushButton
 
-    dock = panel.parent()
-    assert isinstance(dock, QDockWidget)
-    dock.setFloating(True)
-    dock.resize(NARROW, 760)
-    dock.show()
     cut = []
-    for title, area in pages(panel, qtbot):
+    for title, area in pages(narrow, qtbot):
         if area.widget().width() > area.viewport().width() + 1:
             cut.append(f"{title}: the page is {area.widget().width()} wide in {area.viewport().width()}")
         for child in [*area.findChildren(QLabel), *area.findChildren(QPushButton)]:
@@ -81,17 +81,15 @@ def test_point_29_no_text_is_cut_at_320_pixels(panel, qtbot) -> None:
             longest = max((child.fontMetrics().horizontalAdvance(part) for part in child.text().split("\n")), default=0)
             if longest > child.width() and not child.toolTip():
                 cut.append(f"{title}: '{child.text()}' needs {longest}, has {child.width()}")
-    width = panel.width()
-    dock.setFloating(False)
-    assert width <= NARROW + 1
+    assert narrow.width() <= NARROW
     assert not cut, "\n".join(cut)
 
 
-def test_point_28_the_tab_key_follows_the_eye(panel, qtbot) -> None:
+def test_point_28_the_tab_key_follows_the_eye(narrow, qtbot) -> None:
     from qtpy.QtCore import QPoint, Qt
 
     backwards = []
-    for title, area in pages(panel, qtbot):
+    for title, area in pages(narrow, qtbot):
         page, chain = area.widget(), []
         widget = page.nextInFocusChain()
         for _ in range(2000):
