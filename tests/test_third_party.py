@@ -125,7 +125,7 @@ def test_the_form_in_napari_shows_it(venv: Path) -> None:
     code = """
 from qtpy.QtWidgets import QApplication
 application = QApplication([])
-from napari_segkit._component_picker import ComponentPicker
+from napari_segkit.forms._component_picker import ComponentPicker
 picker = ComponentPicker("architectures")
 assert picker.choose("attention_net")
 form = picker.forms[picker.component.qualified]
