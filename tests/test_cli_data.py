@@ -64,6 +64,16 @@ def test_converting_and_looking_at_it(stack: Path, tmp_path: Path, capsys: pytes
     assert (found["shape"], found["bytes"], found["metadata"]) == ([16, 30, 40], 19200, {"complete": True})
 
 
+def test_a_small_copy_to_look_around_in(stack: Path, tmp_path: Path) -> None:
+    assert run("convert", stack, tmp_path / "all.zarr", "--voxel-size", 30, 8, 8, "--levels", 4) == 0
+    assert run("convert", stack, tmp_path / "small.zarr", "--voxel-size", 30, 8, 8, "--coarser", 3) == 0
+    wanted, found = open_zarr(tmp_path / "all.zarr").levels[2], open_zarr(tmp_path / "small.zarr")
+    assert wanted.spatial_shape == found.spatial_shape == (10, 4, 5)
+    assert (wanted.voxel_size, wanted.offset) == (found.voxel_size, found.offset)
+    assert np.array_equal(wanted.read(), found.read())
+    assert run("convert", stack, tmp_path / "small.zarr", "--voxel-size", 30, 8, 8, "--coarser", 2) != 0
+
+
 def test_converting_again_and_otherwise(stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "out.zarr"
     assert run("convert", stack, target) == 0

@@ -53,6 +53,9 @@ def info_command(source: str, as_json: bool) -> None:
 @click.option(
     "--labels/--image", default=None, help="Whether the voxels are ids. Default: 32- and 64-bit integers are."
 )
+@click.option(
+    "--coarser", type=click.IntRange(1), help="How often to halve the voxels first, for a small copy to look at."
+)
 @click.option("--format", "format", metavar="NAME", help="Format of TARGET, if it is a file. Default: by its name.")
 @click.option("--overwrite", is_flag=True, help="Replace what segkit wrote to TARGET before, or a file.")
 @click.option("-o", "--option", "pairs", multiple=True, metavar="KEY=VALUE", help="Option of the importer of a model.")
@@ -66,6 +69,7 @@ def convert_command(
     chunk: tuple[int, int, int] | None,
     levels: int | None,
     labels: bool | None,
+    coarser: int | None,
     format: str | None,
     overwrite: bool,
     pairs: tuple[str, ...],
@@ -85,17 +89,19 @@ def convert_command(
     Examples:
       segkit convert stack.tif stack.zarr --voxel-size 30 8 8
       segkit convert "slices/*.png" volume.zarr --region "z0:500"
+      segkit convert brain.zarr overview.zarr --coarser 4
       segkit convert segmentation.zarr segmentation.tif
       segkit convert model.ckpt-27465036.index model
       segkit convert traces/ skeletons
     """
     from segkit.geometry import Box
     from segkit.opening import export_volume, open_volume
+    from segkit.store import coarser as halved
     from segkit.writing import write_volume
 
     about_images = {"--voxel-size": voxel_size, "--region": region or None, "--format": format}
     stores_only: dict[str, object] = {"--block": block, "--chunk": chunk, "--levels": levels}
-    stores_only |= {"--labels/--image": labels, "--cluster": cluster, "--workers": workers}
+    stores_only |= {"--labels/--image": labels, "--coarser": coarser, "--cluster": cluster, "--workers": workers}
     if holds_traces(source):
         others = {**about_images, **stores_only, "--voxel-size": None, "-o": pairs or None}
         if given := [name for name, value in others.items() if value is not None]:
@@ -120,6 +126,10 @@ def convert_command(
         _print_card(str(target), "volume", _rows(_describe_volume(open_volume(target))))
         return
     plan = {"kind": "conversion", "region": region or str(volume.box), **_fingerprint(source)}
+    if coarser is not None:
+        ids = volume.dtype.kind == "b" or (volume.dtype.kind in "iu" and volume.dtype.itemsize >= 4)
+        volume = halved(volume, coarser, labels=ids if labels is None else labels)
+        plan |= {"coarser": coarser}
     with progress_bar("Converting") as progress:
         written = write_volume(
             volume,

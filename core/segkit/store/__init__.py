@@ -11,6 +11,7 @@ Formats of other chunked stores reach theirs by what is here too: `locate`, `kvs
 """
 
 from segkit.store._blocks import Blocks, create_zarr, set_complete
+from segkit.store._coarser import coarser
 from segkit.store._metadata import find_json
 from segkit.store._ome import NANOMETRES
 from segkit.store._opened import in_order, open_zarr
@@ -27,6 +28,7 @@ __all__ = [
     "Remote",
     "StoredArray",
     "choose_blocks",
+    "coarser",
     "context",
     "create_zarr",
     "failure",
