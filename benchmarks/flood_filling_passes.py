@@ -88,12 +88,25 @@ class Bench:
         with np.load(path) as found:
             return found["ids"], float(found["seconds"]) if "seconds" in found else float("nan")
 
-    def row(self, name: str, ids: Array, seconds: float) -> None:
-        """Print the scores of a segmentation as a row of a table."""
+    def inner(self, ids: Array) -> Array:
+        """Return the part of a segmentation that lies in the image itself."""
         if ids.shape != self.raw.shape:
             ids = ids[tuple(slice(a, a + n) for a, n in zip(self.added, self.raw.shape, strict=True))]
+        return np.ascontiguousarray(ids, np.uint32)
+
+    def grown(self, ids: Array, leftovers: int = 0) -> Array:
+        """Return what the segmenter makes of objects when cells are stitched, and of leftovers before."""
+        from segkit_ffn._fill import grown, membranes, with_leftovers
+
+        ids, height = self.inner(ids), membranes(self.model.normalization(self.raw[None]), SIZE, bright=False)
+        if leftovers:
+            ids = with_leftovers(ids, grown(ids, height, SIZE, 6) != 0, leftovers)
+        return grown(ids, height, SIZE, 6)
+
+    def row(self, name: str, ids: Array, seconds: float) -> None:
+        """Print the scores of a segmentation as a row of a table."""
         table = Contingency()
-        table.update(np.ascontiguousarray(ids, np.uint64), self.truth)
+        table.update(self.inner(ids).astype(np.uint64), self.truth)
         objects = without_background(table.overlaps())
         split, merge = variation_of_information(objects)
         inner = variation_of_information(segmented(objects))
@@ -105,15 +118,10 @@ def passes(bench: Bench, pairs: int) -> None:
     """Print what each pass does."""
     from segkit_ffn._agglomeration import agglomerated, contacts
     from segkit_ffn._consensus import split_consensus
-    from segkit_ffn._fill import grown, membranes, with_leftovers
-    from segkit_ffn._passes import second_opinion
+    from segkit_ffn._fill import grown, membranes
+    from segkit_ffn._passes import PIECE, second_opinion
 
     engine, height = bench.engine(), membranes(bench.image, SIZE, bright=False)
-
-    def filled(ids: Array, leftovers: int = 0) -> Array:
-        if leftovers:
-            ids = with_leftovers(ids, grown(ids, height, SIZE, 6) != 0, leftovers)
-        return grown(ids, height, SIZE, 6)
 
     def timed(name: str, ids: Array, make: Callable[[Array], Array], before: float = 0.0) -> Array:
         began = time.process_time()
@@ -125,11 +133,11 @@ def passes(bench: Bench, pairs: int) -> None:
     back, took_back = bench.kept("mirror", lambda: second_opinion(engine, bench.image, bench.seeds()))
     bench.row("plain", plain, took)
     bench.row("mirror image, seeds in reverse", back, took_back)
-    timed("plain, `grow` 6", plain, filled)
-    timed("plain, `grow` 6, `leftovers` 300", plain, lambda ids: filled(ids, 300))
-    both = timed("`consensus`", plain, lambda ids: split_consensus(ids, back, 1000), took_back)
+    timed("plain, `grow` 6", plain, bench.grown)
+    timed("plain, `grow` 6, `leftovers` 300", plain, lambda ids: bench.grown(ids, 300))
+    both = timed("`consensus`", plain, lambda ids: split_consensus(ids, back, PIECE * engine.policy.min_size), took_back)
     bench.row("consensus as published", published_consensus(plain, back, 1000), took_back)
-    timed("`consensus`, `grow` 6", both, filled)
+    timed("`consensus`, `grow` 6", both, bench.grown)
 
     def joined(ids: Array) -> Array:
         candidates = contacts(grown(ids, height, SIZE, 6), height)[:pairs]
@@ -139,7 +147,7 @@ def passes(bench: Bench, pairs: int) -> None:
         began = time.process_time()
         again, took = bench.kept(f"{name}-joined-{pairs}", lambda ids=ids: joined(ids))
         bench.row(f"{name}, `agglomerate` {pairs}", again, took or time.process_time() - began)
-        timed(f"{name}, `agglomerate` {pairs}, `grow` 6", again, filled)
+        timed(f"{name}, `agglomerate` {pairs}, `grow` 6", again, bench.grown)
 
 
 def published_consensus(one: Array, two: Array, min_size: int) -> Array:
@@ -154,14 +162,10 @@ def published_consensus(one: Array, two: Array, min_size: int) -> Array:
 def cells(bench: Bench, cell: int) -> None:
     """Print what cutting the region into cells changes."""
     image = Volume.from_array(bench.raw, voxel_size=SIZE)
-    options = {"model": str(bench.keep / "model"), "cell": cell}
-    for grow in (0, 6):
-
-        def fill(grow: int = grow) -> Array:
-            return segment(image, "flood_fill", options={**options, "grow": grow}).read()
-
-        ids, took = bench.kept(f"cells-{cell}-{grow}", fill)
-        bench.row(f"cells of {cell}^3, `grow` {grow}", ids, took)
+    options = {"model": str(bench.keep / "model"), "cell": cell, "grow": 0}
+    ids, took = bench.kept(f"cells-{cell}", lambda: segment(image, "flood_fill", options=options).read())
+    bench.row(f"cells of {cell}^3", ids, took)
+    bench.row(f"cells of {cell}^3, `grow` 6", bench.grown(ids), took)  # as it is done when they are stitched
 
 
 def main() -> None:

@@ -14,9 +14,12 @@ from segkit_ffn._consensus import split_consensus
 from segkit_ffn._engine import Engine
 from segkit_ffn._fill import growing_halo, grown, membranes, with_leftovers
 
-__all__ = ["Passes", "second_opinion"]
+__all__ = ["PIECE", "Passes", "second_opinion"]
 
 Array = np.ndarray[Any, Any]
+
+PIECE = 5
+"""How many times larger than an object a piece of one has to be at least to be kept apart: what is smaller is mostly noise."""
 
 _REACH = 6  # voxels; how far objects grow towards each other to see which touch, if they are not to grow
 
@@ -35,7 +38,7 @@ class Passes:
         """Return ids ``(Z, Y, X)`` uint32 of an image ``(C, Z, Y, X)``, normalised."""
         ids = engine.fill(image, seeds).ids
         if self.consensus:
-            ids = split_consensus(ids, second_opinion(engine, image, seeds), engine.policy.min_size)
+            ids = split_consensus(ids, second_opinion(engine, image, seeds), PIECE * engine.policy.min_size)
         if self.agglomerate:
             height = membranes(image, voxel_size, self.bright)
             candidates = contacts(grown(ids, height, voxel_size, self.grow or _REACH), height)[: self.agglomerate]
