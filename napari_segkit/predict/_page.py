@@ -1,17 +1,40 @@
-"""The page Predict."""
+"""The page Predict: a model and an image become a prediction, objects and traces."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from napari_segkit.forms import Page
-from napari_segkit.session import Session
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton
+
+from napari_segkit.forms import Page, line, primary_button
+from napari_segkit.layers import add_layers, layers_showing, open_layers
+from napari_segkit.predict._choice import Choice
+from napari_segkit.predict._estimating import Estimator
+from napari_segkit.predict._instances import Instances
+from napari_segkit.predict._live_outputs import LiveOutputs
+from napari_segkit.predict._overlay import LiveOverlay
+from napari_segkit.predict._progress import Interrupted, Progress
+from napari_segkit.predict._run_all import RunAll
+from napari_segkit.predict._tracing import Tracing
+from napari_segkit.predict._trying import Trying
+from napari_segkit.session import Job, Session
+from napari_segkit.session._answers import Answering
+from napari_segkit.session._ledger import Ledger
+from napari_segkit.session._stages import Stages
+from segkit.errors import SegkitError
 
 __all__ = ["PredictPage"]
 
+TICK_MS = 400
+LOOK_EVERY = 5  # ticks
+_WRONG = "color: #ff8a80;"
+
 
 class PredictPage(Page):
-    """Predict.
+    """Predict, segment and trace.
 
     Parameters
     ----------
@@ -22,7 +45,383 @@ class PredictPage(Page):
     """
 
     title = "Predict"
+    hint = "G shows and hides the prediction"
 
     def __init__(self, viewer: Any, session: Session) -> None:
         super().__init__(viewer, session)
+        self.stages, self.answers = Stages(session), Answering()
+        self.choice = Choice(viewer, session)
+        self.estimator = Estimator(session, self.answers)
+        self.overlay = LiveOverlay(viewer, session, self.answers)
+        self.trying = Trying(viewer, session, self.answers)
+        self.live = LiveOutputs(viewer, session, self._ledger_moved)
+        self.instances, self.tracing = Instances(viewer, session), Tracing(viewer, session)
+        self.progress, self.run_all = Progress(viewer), RunAll()
+        self.interrupted = Interrupted(session, self.live.ledgers.get)
+        self._hidden: list[Any] = []
+        self._ticks = 0
+        self._lay_out()
+        self._connect()
+        self._timer = QTimer(self)
+        self._timer.setInterval(TICK_MS)
+        self._timer.timeout.connect(self._tick)
+        self._timer.start()
+        self._model_chosen()
+        self._show_readiness()
+
+    def _lay_out(self) -> None:
+        self.try_button = QPushButton("Try it")
+        self.try_button.setToolTip("Predict one block in the middle of the view now, and show it over the image")
+        self.try_button.setAccessibleName("Try it")
+        self.live_button = QCheckBox("Live overlay (G hides)")
+        self.live_button.setToolTip(
+            "Predict what is on the canvas, tile by tile, wherever you go; G hides and shows it"
+        )
+        self.live_button.setAccessibleName("live overlay")
+        row = QHBoxLayout()
+        row.addWidget(self.try_button)
+        row.addWidget(self.live_button, 1)
+        self.said = line()
+        self.said.hide()
+        self.estimate = line()
+        self.estimate.setAccessibleName("estimate")
+        self.estimate.setToolTip("What predicting the region takes: blocks, time, and space on the disk")
+        self.button = primary_button(
+            "Predict", "Predict the region into the project; the layer fills in as blocks are done"
+        )
+        self.why_not = line()
+        self.why_not.setAccessibleName("why not")
+        self.column.addWidget(self.choice)
+        self.column.addLayout(row)
+        for widget in (self.said, self.estimate, self.why_not, self.button, self.interrupted, self.progress):
+            self.column.addWidget(widget)
+        for title, widget in (("Instances", self.instances), ("Traces", self.tracing)):
+            self.column.addWidget(QLabel(f"<b>{title}</b>"))
+            self.column.addWidget(widget)
+        self.column.addWidget(self.run_all)
         self.column.addStretch(1)
+
+    def _connect(self) -> None:
+        session = self.session
+        self.choice.changed.connect(self._show_readiness)
+        self.choice.model_changed.connect(self._model_chosen)
+        self.estimator.changed.connect(self._show_readiness)
+        self.overlay.told.connect(self._say)
+        self.trying.told.connect(self._tried)
+        self.try_button.clicked.connect(lambda _=False: self.try_it())
+        self.live_button.toggled.connect(self._live_toggled)
+        self.button.clicked.connect(lambda _=False: self.predict())
+        self.interrupted.resume.connect(lambda path: self._resume(path))
+        self.interrupted.start_over.connect(lambda path: self._resume(path, overwrite=True))
+        self.instances.start.connect(self.segment)
+        self.instances.prediction.shown.connect(lambda place: self.live.show(Path(place)))
+        self.tracing.start.connect(self.trace)
+        self.tracing.objects.shown.connect(self._show_result)
+        self.run_all.start.connect(self.run_everything)
+        self.run_all.end.connect(self._let_end)
+        session.results_changed.connect(self._results_changed)
+        session.jobs.when_done("predict", self._predicted)
+        session.jobs.when_done("segment", self._segmented)
+        session.jobs.when_done("trace", self._traced)
+        session.jobs.ended.connect(self._job_ended)
+        session.fixes["new_name"] = self._guarded(self.stages.write_beside)
+        session.fixes["smaller_blocks"] = self._guarded(self.stages.smaller_blocks)
+
+    def _guarded(self, work: Any) -> Any:
+        """Return a function that does something and says why if it fails."""
+
+        def run(*arguments: Any, **options: Any) -> Any:
+            try:
+                return work(*arguments, **options)
+            except (SegkitError, OSError) as error:
+                self.session.report(error, self.title)
+                return None
+
+        return run
+
+    # ---- what the buttons do
+
+    def predict(self) -> Job | None:
+        """Predict the chosen region."""
+        job: Job | None = self._guarded(self._predict)()
+        return job
+
+    def _predict(self, then: tuple[Mapping[str, Any], ...] = ()) -> Job:
+        chosen = self.choice.prediction()
+        self.live_button.setChecked(False)
+        self.estimator.want(None)
+        if not self.estimator.pending:
+            self.answers.close()  # the memory is for the job
+        return self.stages.predict(chosen, self.choice.model.name, then)
+
+    def segment(self) -> None:
+        """Cut the chosen prediction into objects."""
+        self._guarded(self._from_picker)(self.instances.prediction, self.instances.stage, self.stages.segment)
+
+    def trace(self) -> None:
+        """Trace the chosen objects."""
+        self._guarded(self._from_picker)(self.tracing.objects, self.tracing.stage, self.stages.trace)
+
+    def _from_picker(self, picker: Any, stage: Any, start: Any, then: tuple[Mapping[str, Any], ...] = ()) -> None:
+        how, source_of = stage(), picker.writer()
+        self.session.in_background(source_of, lambda source: self._guarded(start)(source, how, then), self.title)
+
+    def run_everything(self) -> None:
+        """Run the stages that are ticked, one after the other."""
+        self._guarded(self._run_everything)()
+        self.jobs_changed()
+
+    def _run_everything(self) -> None:
+        wanted = self.run_all.wanted
+        if not wanted:
+            raise SegkitError("No step is ticked. Open the menu of the button and tick some.")
+        stages = {"segment": self.instances.stage, "trace": self.tracing.stage}
+        then = tuple(stages[kind]() for kind in wanted if kind in stages)
+        if wanted[0] == "predict":
+            self._predict(then)
+        elif wanted[0] == "segment":
+            self._from_picker(self.instances.prediction, self.instances.stage, self.stages.segment, then[1:])
+        else:
+            self._from_picker(self.tracing.objects, self.tracing.stage, self.stages.trace)
+
+    def _let_end(self) -> None:
+        job = self._leading()
+        if job is not None:
+            self.stages.let_end(job)
+            self.session.say(f"Nothing is started after {job.title}.")
+        self.jobs_changed()
+
+    def _leading(self) -> Job | None:
+        """Return the job that others follow."""
+        return next((job for job in self.session.jobs.open if job.extra.get("then")), None)
+
+    def _resume(self, path: Path, overwrite: bool = False) -> None:
+        if overwrite:
+            self.live.forget(path)
+        self._guarded(self.stages.resume)(path, overwrite=overwrite)
+        self.jobs_changed()
+
+    def try_it(self) -> None:
+        """Predict one block in the middle of the view now."""
+        try:
+            card, level = self.choice.ready()
+            device = self.choice.options.values().get("device", "auto")
+        except SegkitError as error:
+            self.session.report(error, self.title)
+            return
+        self.try_button.setEnabled(False)
+        self.try_button.setText("Trying\N{HORIZONTAL ELLIPSIS}")
+        box = self.choice.region.view(level, self.choice.layer, 1) if self.choice.layer is not None else None
+        self.trying.start(card, level, box, device)
+
+    def _tried(self, text: str) -> None:
+        self.try_button.setText("Try it")
+        self._say(text)
+        self._show_readiness()
+
+    def _live_toggled(self, on: bool) -> None:
+        if not on:
+            self.overlay.stop()
+            self._say("")
+            return
+        try:
+            card, level = self.choice.ready()
+            device = self.choice.options.values().get("device", "auto")
+        except SegkitError as error:
+            self.live_button.setChecked(False)
+            self.session.report(error, self.title)
+            return
+        self.overlay.start(card.package, card, level, device)
+
+    def toggle_overlay(self) -> None:
+        """Hide everything that predicts, or show again what was hidden."""
+        ours = [layer for layer in self.viewer.layers if self._predicts(layer)]
+        seen = [layer for layer in ours if layer.visible]
+        back = [layer for layer in self._hidden if layer in ours] or ours[:1]
+        for layer in seen or back:
+            layer.visible = not seen
+        self._hidden = seen
+        if not ours:
+            self.session.say("There is no prediction to show yet.")
+
+    def _predicts(self, layer: Any) -> bool:
+        about = layer.metadata.get("segkit", {})
+        if layer in (*self.overlay.layers, *self.trying.layers):
+            return True
+        return Path(about.get("source") or "/").parent == self.session.project.folder / "predictions"
+
+    # ---- what jobs do
+
+    def _predicted(self, job: Job) -> None:
+        self.live.end(job)
+        self._results_changed()
+        self.instances.prediction.choose(job.output)
+        self._go_on(job, "prediction")
+
+    def _segmented(self, job: Job) -> None:
+        self._results_changed()
+        self.tracing.objects.choose(job.output)
+        self._show_result(str(job.output))
+        self._go_on(job, "segmentation")
+
+    def _traced(self, job: Job) -> None:
+        self._go_on(job, "traces")
+        self.session.page_wanted.emit("Traces")
+
+    def _go_on(self, job: Job, what: str) -> None:
+        if self._guarded(self.stages.go_on)(job) is None and not job.failure:
+            self.session.say(f"The {what} {job.output.stem} {'are' if what == 'traces' else 'is'} done.")
+
+    def _job_ended(self, job: Job) -> None:
+        if job.kind == "predict":
+            self.live.read(job.output)
+
+    def _show_result(self, place: str) -> None:
+        def opened(found: list[Any]) -> None:
+            if not layers_showing(self.viewer, place):
+                add_layers(self.viewer, found)
+
+        for layer in layers_showing(self.viewer, place):
+            layer.visible = True
+            return
+        self.session.in_background(lambda: open_layers(place), opened, self.title)
+
+    def _results_changed(self) -> None:
+        self.instances.prediction.refresh()
+        self.tracing.objects.refresh()
+        self._list_interrupted()
+
+    # ---- keeping up
+
+    def layers_changed(self) -> None:
+        """List the layers that exist now."""
+        self.choice.image.refresh()
+        self.instances.prediction.refresh()
+        self.tracing.objects.refresh()
+
+    def jobs_changed(self) -> None:
+        """Bring the page up to date with the jobs."""
+        self.stages.pick_up()
+        self.run_all.show_job(self._leading())
+        self._show_progress()
+        self._list_interrupted()
+        self._show_readiness()
+
+    def _list_interrupted(self) -> None:
+        paths = self.interrupted.paths()
+        for path in paths:
+            if path not in self.live.ledgers:
+                self.live.read(path)
+        self.interrupted.refresh(paths)
+
+    def _ledger_moved(self, path: Path) -> None:
+        self._show_progress()
+        self._list_interrupted()
+
+    def _show_progress(self) -> None:
+        job = self.session.jobs.of("predict")
+        path = job.output if job is not None else next(iter(self.interrupted.rows), None)
+        ledger: Ledger | None = self.live.ledgers.get(path) if path is not None else None
+        self.progress.show_ledger(path, ledger, job is not None and job.active)
+
+    @property
+    def _seen(self) -> bool:
+        """Whether this is the page that is shown."""
+        return bool(self.isVisibleTo(self.window()))
+
+    def _tick(self) -> None:
+        self._ticks += 1
+        job = self.session.jobs.of("predict")
+        if job is not None and job.active:
+            self.live.follow(job)
+        if not self._seen:
+            if not self.overlay.on:
+                self.answers.rest()
+            return
+        if self._ticks % LOOK_EVERY == 0:
+            self.choice.model.refresh()
+        self.choice.open_image()
+        self.instances.follow()
+        if job is not None and job.active:
+            self._show_progress()
+        self._estimate(job)
+
+    def _estimate(self, job: Job | None) -> None:
+        """Ask what the choice takes, unless a prediction runs, which would make both slower."""
+        try:
+            chosen = self.choice.prediction() if job is None or not job.active else None
+        except SegkitError:
+            chosen = None
+        self.estimator.want(chosen)
+        self._show_readiness()
+
+    def _model_chosen(self) -> None:
+        card = self.choice.model.card
+        if card is not None:
+            self.instances.suggest(card.task)
+        if self.overlay.on:
+            self._live_toggled(True)
+
+    def _show_readiness(self) -> None:
+        """Say what a prediction takes, or why there can be none."""
+        reason, wrong = "", False
+        try:
+            self.choice.prediction()
+        except SegkitError as error:
+            reason = str(error)
+        estimator = self.estimator
+        text = self.estimator.problem
+        if estimator.estimate is not None:
+            text = estimator.estimate.line(estimator.folder)
+            wrong = bool(estimator.estimate.problem(estimator.folder))
+        elif estimator.pending:
+            text = "Estimating\N{HORIZONTAL ELLIPSIS}"
+        wrong = wrong or bool(estimator.problem)
+        self.estimate.setText("" if reason else text)
+        self.estimate.setVisible(bool(text) and not reason)
+        self.estimate.setStyleSheet(_WRONG if wrong else "")
+        self.why_not.setText(reason)
+        self.why_not.setVisible(bool(reason))
+        self.button.setEnabled(not reason and not wrong)
+        self.try_button.setEnabled(self._can_try() and not self.trying.busy)
+        self.live_button.setEnabled(self._can_try() or self.overlay.on)
+
+    def _can_try(self) -> bool:
+        try:
+            self.choice.ready()
+        except SegkitError:
+            return False
+        return True
+
+    def _say(self, text: str) -> None:
+        self.said.setText(text)
+        self.said.setVisible(bool(text))
+
+    # ---- between sessions
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "choice": self.choice.state(),
+            "instances": self.instances.state(),
+            "traces": self.tracing.state(),
+            **self.run_all.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        for part, key in ((self.choice, "choice"), (self.instances, "instances"), (self.tracing, "traces")):
+            if isinstance(state.get(key), dict):
+                part.restore(state[key])
+        self.run_all.restore(state)
+
+    def close_down(self) -> None:
+        self._timer.stop()
+        self.overlay.stop()
+        self.estimator.close()
+        self.instances.close_down()
+        self.choice.close_down()
+        self.answers.close()
+        for signal, slot in (
+            (self.session.results_changed, self._results_changed),
+            (self.session.jobs.ended, self._job_ended),
+        ):
+            signal.disconnect(slot)

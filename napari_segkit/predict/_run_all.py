@@ -1,0 +1,76 @@
+"""The button that runs all three stages one after the other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QMenu, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+
+from napari_segkit.forms import line
+from napari_segkit.session import Job
+
+__all__ = ["RunAll"]
+
+STAGES = (("predict", "Predict"), ("segment", "Segment"), ("trace", "Make traces"))
+
+
+class RunAll(QWidget):  # type: ignore[misc]
+    """A button with a menu of ticks; while stages run, it ends them after the one under way."""
+
+    start = Signal()
+    end = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._running = False
+        self.button = QToolButton()
+        self.button.setText("Run all")
+        self.button.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
+        self.button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.button.setAccessibleName("Run all")
+        menu = QMenu(self.button)
+        self.ticks = {}
+        for kind, text in STAGES:
+            action = self.ticks[kind] = menu.addAction(text)
+            action.setCheckable(True)
+            action.setChecked(True)
+        self.button.setMenu(menu)
+        self.text = line()
+        self.text.hide()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 4, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.button)
+        layout.addWidget(self.text)
+        self.button.clicked.connect(lambda _=False: self.end.emit() if self._running else self.start.emit())
+        self.show_job(None)
+
+    @property
+    def wanted(self) -> list[str]:
+        """The stages that are ticked."""
+        return [kind for kind, action in self.ticks.items() if action.isChecked()]
+
+    def show_job(self, job: Job | None) -> None:
+        """Show a job that something follows; None where there is none."""
+        self._running = job is not None
+        self.button.setText("Stop after this step" if job else "Run all")
+        self.button.setToolTip(
+            "Let the step that runs come to its end, and start none after it"
+            if job
+            else "Predict, segment and make traces one after the other, as chosen above; the menu leaves steps out"
+        )
+        self.text.setVisible(job is not None)
+        if job is not None:
+            names = dict(STAGES)
+            following = [names[stage["kind"]] for stage in job.extra.get("then", ())]
+            self.text.setText(" \N{RIGHTWARDS ARROW} ".join([f"<b>{names[job.kind]}</b>", *following]))
+
+    def state(self) -> dict[str, Any]:
+        """Return what is to be remembered."""
+        return {"stages": self.wanted}
+
+    def restore(self, state: Any) -> None:
+        """Tick what was ticked."""
+        for kind, action in self.ticks.items():
+            action.setChecked(kind in state.get("stages", [kind]))
