@@ -1,19 +1,22 @@
 """From a `Volume` to napari layers: the only place that knows how both describe an image.
 
 Every layer gets scale, translate, units and axis labels: one layer without units makes napari drop those of all. Images
-always get contrast limits, since napari would read voxels to find them. Data are handed over as tensorstore, numpy or
-dask and never as a bare zarr or HDF5 array, which would read a whole column of slices for each one that is shown.
+always get contrast limits, since napari would read voxels to find them. Stored data are handed over as `LazyView` and never
+as a bare zarr or HDF5 array, which would read a whole column of slices for each one that is shown.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from napari_segkit.layers._lazy import LazyView
+from napari_segkit.session._overview import needs_overview
 from segkit.errors import DataError
 from segkit.geometry import Box
 from segkit.volume import Volume
@@ -24,6 +27,7 @@ LayerData = tuple[Any, dict[str, Any], str]
 AXIS_LABELS = ("z", "y", "x")
 NAMED_LIKE_LABELS = ("label", "segment", "mask", "annotation", "groundtruth", "ground_truth", "instances", "ids")
 MOST_SEPARATE_CHANNELS = 16
+MOST_IN_3D = 2**24
 _READ_FOR_LIMITS = 2**21
 
 
@@ -70,10 +74,21 @@ def layers_of(
     -------
     list
         One layer, or one for each channel of an image.
+
+    Raises
+    ------
+    DataError
+        If even its coarsest level is too large to be shown as a whole.
     """
+    if needs_overview(volume):
+        raise DataError(
+            f"{volume.source} has {math.prod(volume.spatial_shape):,} voxels and no coarser copies, so that it cannot be shown as "
+            "a whole. Open it on the page Data of the segkit panel, which builds an overview or shows a cut-out, or make copies "
+            "with 'segkit convert'."
+        )
     name = name or Path(volume.source.rstrip("/")).stem or "volume"
     kind = kind_of(volume) if kind == "auto" else kind
-    levels = [volume, *volume.levels]
+    levels = [volume, *volume.levels, *_for_three_dimensions(volume, labels=kind == "labels")]
     arguments = {
         **placement(volume.voxel_size, volume.offset, volume.unit),
         "metadata": {"segkit": {"source": volume.source if _openable(volume) else "", "unit": volume.unit}},
@@ -111,28 +126,57 @@ def _single(arrays: list[Any]) -> Any:
     return arrays if len(arrays) > 1 else arrays[0]
 
 
+def _for_three_dimensions(volume: Volume, *, labels: bool) -> list[Volume]:
+    """Return one more level where the coarsest has too many voxels for 3D, which napari shows whole."""
+    coarsest = volume.levels[-1] if volume.levels else volume
+    if _in_memory(coarsest) or math.prod(coarsest.spatial_shape) <= MOST_IN_3D:
+        return []
+    from segkit.store import coarser
+
+    times = 1
+    while True:
+        found = coarser(coarsest, times, labels=labels)
+        if math.prod(found.spatial_shape) <= MOST_IN_3D:
+            return [found]
+        times += 1
+
+
+def _in_memory(volume: Volume) -> bool:
+    return isinstance(volume.array, np.ndarray) and not isinstance(volume.array, np.memmap)
+
+
 def _lazy(volume: Volume) -> Any:
     """Return the voxels as something that napari may index twice at no cost."""
-    array = volume.array
-    if isinstance(array, np.ndarray) or type(array).__module__.partition(".")[0] in ("tensorstore", "dask"):
-        return array
-    return volume.dask
+    return volume.array if _in_memory(volume) else LazyView(volume)
 
 
 def _unsigned(array: Any) -> Any:
     """Labels must be integers for napari."""
-    dtype = np.dtype(getattr(array.dtype, "numpy_dtype", array.dtype))
-    if dtype.kind == "b":
-        return array.view(np.uint8) if isinstance(array, np.ndarray) else _cast(array, np.uint8)
-    return array if dtype.kind in "ui" else _cast(array, np.uint64)
+    kind = np.dtype(array.dtype).kind
+    if kind in "ui":
+        return array
+    if isinstance(array, LazyView):
+        return LazyView(_Cast.of(array.volume, np.uint8 if kind == "b" else np.uint64), array.parts)
+    return array.view(np.uint8) if kind == "b" else array.astype(np.uint64)
 
 
-def _cast(array: Any, dtype: Any) -> Any:
-    if hasattr(array, "astype"):
-        return array.astype(dtype)
-    import tensorstore
+@dataclass(frozen=True, slots=True)
+class _Cast:
+    """An array-like of another type."""
 
-    return tensorstore.cast(array, np.dtype(dtype))
+    array: Any
+    dtype: np.dtype[Any]
+
+    @classmethod
+    def of(cls, volume: Volume, dtype: Any) -> Volume:
+        return replace(volume, array=cls(volume.array, np.dtype(dtype)), levels=())
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.array.shape)
+
+    def __getitem__(self, key: tuple[slice, ...]) -> Any:
+        return np.asarray(self.array[key]).astype(self.dtype)
 
 
 def contrast_limits(volume: Volume) -> tuple[float, float]:
@@ -185,6 +229,8 @@ def volume_of_layer(layer: Any) -> Volume:
     offset = [start * factor for start, factor in zip(translate, factors, strict=True)]
     if len(spacing) == 2:
         spacing, offset = [spacing[0], *spacing], [0.0, *offset]
+    if isinstance(data, LazyView) and data.whole:
+        data = data.volume.array
     return Volume.from_array(
         data,
         voxel_size=tuple(spacing) if known else (1.0, 1.0, 1.0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from napari_segkit.session._boxes import AnnotationBox, Boxes
 from napari_segkit.session._data import Check, Data
 from napari_segkit.session._job import Job
 from napari_segkit.session._problem import Fix, Problem
@@ -12,6 +13,8 @@ from napari_segkit.session._selection import Selection
 from napari_segkit.session._session import Session
 
 __all__ = [
+    "AnnotationBox",
+    "Boxes",
     "Check",
     "Data",
     "Fix",

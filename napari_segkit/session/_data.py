@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from psygnal import Signal
 
+from napari_segkit.session._boxes import Boxes
+from napari_segkit.session._fitting import Fit, fit
+from napari_segkit.session._overview import needs_overview, with_voxel_size
 from napari_segkit.session._problem import Fix
 from napari_segkit.session._project import Project
 from segkit.errors import UsageError
-from segkit.volume import Volume
+from segkit.volume import Spacing, Volume
 
-__all__ = ["Check", "Data"]
+__all__ = ["ADVISED", "Check", "Data"]
+
+ADVISED = 500
+"""Voxels of each class that are advised at least."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +34,14 @@ class Check:
         What is so, or what is missing.
     fix
         What helps; None where nothing is one click away.
+    advice
+        Whether something could be better; a training is possible all the same.
     """
 
     ready: bool
     sentence: str
     fix: Fix | None = None
+    advice: bool = False
 
 
 class Data:
@@ -51,30 +60,119 @@ class Data:
         self.image: Volume | None = None
         """The image, as `segkit.open_volume` or a napari layer gives it; None before one was chosen."""
         self.labels: Volume | None = None
-        """Ground truth that was loaded; None where there is none, or it is painted in boxes."""
+        """Ground truth that was loaded, as it was opened; None where there is none."""
+        self.boxes = Boxes(project)
+        """Ground truth that is painted."""
+        self.truth: Literal["paint", "load"] = "paint"
+        """Which of both is trained on."""
+        self.hold_out: Literal["auto", "boxes"] = "auto"
+        """Whether a part of every box or image is held out, or the boxes with the role ``"check"``."""
+        self.size_from: Literal["file", "assumed", "you"] = "assumed"
+        """Who says how large a voxel is."""
+        self.boxes.changed.connect(self.changed.emit)
+
+    # ---- what people choose
 
     def choose_image(self, image: Volume | None) -> None:
         """Work on another image."""
         self.image = image
+        self.size_from = "file" if image is not None and image.unit == "nm" else "assumed"
+        self.changed.emit()
+
+    def set_voxel_size(self, voxel_size: Spacing) -> None:
+        """Say how large a voxel of the image is, in nm, whatever its file says.
+
+        Raises
+        ------
+        UsageError
+            If there is no image, or a size is not above 0.
+        """
+        if self.image is None:
+            raise UsageError("There is no image whose voxels could have a size. Open one first.")
+        if not all(0 < size < 1e9 for size in voxel_size):
+            raise UsageError(f"A voxel of {voxel_size} nm (z, y, x) cannot be; each number must be above 0.")
+        self.image = with_voxel_size(self.image, voxel_size)
+        self.size_from = "you"
+        for box in self.boxes.of(self.image):
+            box.dirty = box.dirty or bool(box.store)
         self.changed.emit()
 
     def choose_labels(self, labels: Volume | None) -> None:
-        """Take other ground truth."""
+        """Take ground truth that was made elsewhere."""
         self.labels = labels
+        if labels is not None:
+            self.truth = "load"
         self.changed.emit()
+
+    def choose_truth(self, truth: Literal["paint", "load"]) -> None:
+        """Train on what is painted, or on what was loaded."""
+        self.truth = truth
+        self.changed.emit()
+
+    def choose_hold_out(self, hold_out: Literal["auto", "boxes"]) -> None:
+        """Choose what is held out."""
+        self.hold_out = hold_out
+        self.changed.emit()
+
+    # ---- what is ready
+
+    @property
+    def fit(self) -> Fit | None:
+        """How the loaded labels fit the image; None where one of both is missing."""
+        return None if self.image is None or self.labels is None else fit(self.image, self.labels)
 
     def checks(self) -> list[Check]:
         """Return what is ready for a training, and what is missing."""
-        return [
-            Check(self.image is not None, "An image is open" if self.image else "Open an image"),
-            Check(self.labels is not None, "Labels are chosen" if self.labels else "Choose labels, or paint some"),
-        ]
+        image = self.image
+        if image is None:
+            return [Check(False, "Open an image", Fix("open_sample", "Open the sample"))]
+        found = [Check(True, "An image is open")]
+        if self.size_from == "assumed":
+            fix = Fix("set_voxel_size", "Enter it")
+            found.append(Check(True, "The voxel size is assumed: enter it if you know it", fix, advice=True))
+        if needs_overview(image):
+            fix = Fix("build_overview", "Build overview")
+            found.append(Check(True, "Only a cut-out can be shown before an overview is built", fix, advice=True))
+        return found + (self._painted() if self.truth == "paint" else self._loaded())
+
+    def _loaded(self) -> list[Check]:
+        found = self.fit
+        if found is None:
+            return [Check(False, "Choose labels, or paint some", Fix("choose_labels", "Choose labels"))]
+        fix = None if found.fixed is None else Fix("fit_labels", found.label)
+        return [Check(found.ready, found.sentence if not found.ready else "Labels are chosen", fix)]
+
+    def _painted(self) -> list[Check]:
+        boxes = self.boxes.of(self.image)
+        if not boxes:
+            return [Check(False, "Paint a part of the image in a box", Fix("new_box", "New box here"))]
+        least = min(boxes, key=lambda box: box.painted)
+        there = Fix("go_to_box", f"Go to {least.name}", least.name)
+        counts: dict[int, int] = {}
+        for box in boxes:
+            for value, number in box.counts.items():
+                counts[value] = counts.get(value, 0) + number
+        if len(counts) < 2:
+            return [Check(False, "Paint at least two classes: one alone teaches nothing", there)]
+        found = [Check(True, f"{sum(counts.values()):,} voxels are painted".replace(",", "\N{NARROW NO-BREAK SPACE}"))]
+        for value, name in enumerate(self.boxes.classes, 1):
+            number = counts.get(value, 0)
+            if number < ADVISED:
+                words = f"{name}: {number} voxels, at least {ADVISED} advised"
+                found.append(Check(True, words, there, advice=True))
+        if self.hold_out == "boxes":
+            roles = {box.role for box in boxes if box.painted}
+            for role, word in (("train", "Train"), ("check", "Check")):
+                if role not in roles:
+                    found.append(Check(False, f"No painted box has the role {word}", there))
+        return found
 
     def writer(self) -> Callable[[], dict[str, Any]]:
-        """Return a function that writes what is only in memory and returns the tables ``dataset`` and ``sampling``.
+        """Return a function that writes what is only in memory and returns tables of a recipe.
 
         That function touches neither Qt nor napari, so that it may run in a thread (`Session.in_background`). The tables
-        are merged into a recipe; ``sampling`` holds at most ``holdout``.
+        are ``dataset``, ``sampling`` (at most ``holdout``), and ``validation_dataset`` where painted boxes are held out;
+        each is merged into the recipe.
 
         Raises
         ------
@@ -82,14 +180,47 @@ class Data:
             If something is missing; the message says what.
         """
         missing = [check.sentence for check in self.checks() if not check.ready]
-        if missing or self.image is None or self.labels is None:
-            raise UsageError(f"{' '.join(missing)}. The page Data shows what is needed.")
-        image, labels = self.image, self.labels
+        if missing or self.image is None:
+            raise UsageError(f"{'. '.join(missing)}. The page Data shows what is needed.")
+        if self.truth == "paint":
+            return self._painted_writer(self.image)
+        return self._loaded_writer(self.image)
+
+    def _size(self, image: Volume) -> dict[str, Any]:
+        return {"voxel_size": list(image.voxel_size)} if self.size_from == "you" else {}
+
+    def _loaded_writer(self, image: Volume) -> Callable[[], dict[str, Any]]:
+        found = self.fit
+        assert found is not None  # or a check would not be ready
+        size = self._size(image)
 
         def write() -> dict[str, Any]:
             from napari_segkit.session._saving import saved
 
             where = self._project.place("layers")
-            return {"dataset": {"name": "files", "raw": saved(image, where), "labels": saved(labels, where)}}
+            table = {"name": "files", "raw": saved(image, where), "labels": saved(found.labels, where), **size}
+            return {"dataset": table | ({"boxes": True} if found.boxes else {}), "sampling": {"holdout": 0.15}}
+
+        return write
+
+    def _painted_writer(self, image: Volume) -> Callable[[], dict[str, Any]]:
+        from napari_segkit.session._painted import Painted
+
+        boxes = self.boxes.of(image)
+        painted, hold_out, size = [Painted.of(box, image) for box in boxes], self.hold_out, self._size(image)
+        savers = [self.boxes.saver(box, image) for box in boxes if box.dirty]
+
+        def write() -> dict[str, Any]:
+            from napari_segkit.session._painted import tables_of
+            from napari_segkit.session._saving import saved
+
+            for save in savers:
+                save()
+            where = self._project.place("layers")
+            tables = tables_of(painted, image, saved(image, where), hold_out, where)
+            for key in ("dataset", "validation_dataset"):
+                if key in tables:
+                    tables[key] |= size
+            return tables
 
         return write

@@ -23,7 +23,7 @@ class Counting:
         return np.broadcast_to(np.array(7, self.dtype), shape)
 
 
-def pyramid(levels: int = 6, side: int = 16384) -> tuple[Volume, list[Counting]]:
+def pyramid(levels: int = 7, side: int = 16384) -> tuple[Volume, list[Counting]]:
     arrays = [Counting((4096 >> level, side >> level, side >> level)) for level in range(levels)]
     volumes = [
         Volume(
@@ -52,8 +52,8 @@ def test_a_terabyte_is_opened_by_its_coarsest_level(viewer) -> None:
     volume, arrays = pyramid()
     [(data, arguments, kind)] = layers_of(volume)
     assert kind == "image"
-    assert len(data) == 6
-    assert [array.asked for array in arrays[:-1]] == [0] * 5
+    assert len(data) == 7
+    assert [array.asked for array in arrays[:-1]] == [0] * 6
     assert arrays[-1].asked <= 2**21
     viewer.add_layer(Layer.create(data, arguments, kind))
     assert arrays[0].asked == 0

@@ -45,7 +45,7 @@ def test_a_run_folder_opens_with_all_it_holds(viewer, run: Path) -> None:
     assert len({layer.units for layer in layers}) == 1
     assert not layers[1].visible
     assert layers[0].metadata["segkit"]["source"].endswith("image.zarr")
-    assert {type(layer.data).__name__ for layer in layers} <= {"TensorStore", "ndarray", "MultiScaleData"}
+    assert {type(layer.data).__name__ for layer in layers} <= {"LazyView", "ndarray", "MultiScaleData"}
 
 
 def test_what_is_broken_in_a_run_is_left_out(run: Path) -> None:
