@@ -579,6 +579,23 @@ def test_segmenters() -> None:
             check_segmenter(_constant(type("Broken", (Connected,), changes)()))
 
 
+def _thicker(size: int):
+    from scipy.ndimage import maximum_filter
+
+    return lambda self, ids, prediction, voxel_size: maximum_filter(ids, size, mode="constant")
+
+
+def test_segmenters_that_finish() -> None:
+    check_segmenter(_constant(type("Growing", (Connected,), {"finish_halo": (2, 2, 2), "finish": _thicker(5)})()))
+    for finish, message in [
+        (_thicker(15), "than of the whole, further than its finish_halo"),
+        (lambda self, ids, prediction, voxel_size: ids.astype(np.int32), "no uint64 ids"),
+        (lambda self, ids, prediction, voxel_size: ids + np.uint64(9), "ids that were not there"),
+    ]:
+        with fails(message):
+            check_segmenter(_constant(type("Broken", (Connected,), {"finish_halo": (2, 2, 2), "finish": finish})()))
+
+
 def _axis(mask, voxel_size, *, use: bool = True):
     """Trace an object along its longest direction, slice by slice of x."""
     columns = np.flatnonzero(mask.any((0, 1)))

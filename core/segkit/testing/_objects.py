@@ -81,6 +81,32 @@ def check_segmenter(
         component,
         "it cuts the same two balls differently when they lie 2 voxels further.",
     )
+    _check_finish(component, segment, ids.astype(np.uint64), prediction)
+
+
+def _check_finish(component: Component, segment: Any, ids: Array, prediction: Array) -> None:
+    """Require that a part of a volume is finished as the whole is, if a segmenter finishes at all."""
+    halo = getattr(segment, "finish_halo", None)
+    if halo is None:
+        return
+    deep = max(halo)
+    ids = np.pad(ids, [(0, 0), (0, 0), (deep, deep)])
+    prediction = np.pad(prediction, [(0, 0), (0, 0), (0, 0), (deep, deep)])
+    whole = segment.finish(ids, prediction, (1.0, 1.0, 1.0))
+    require(
+        isinstance(whole, np.ndarray) and whole.shape == ids.shape and whole.dtype == np.uint64,
+        component,
+        "its finish returns no uint64 ids of the shape it is given.",
+    )
+    require(bool(np.isin(whole, [0, *np.unique(ids)]).all()), component, "its finish makes ids that were not there.")
+    cut = ids.shape[2] // 2 + deep
+    part = segment.finish(ids[..., :cut], prediction[..., :cut], (1.0, 1.0, 1.0))
+    known = slice(0, cut - halo[2])
+    require(
+        np.array_equal(part[..., known], whole[..., known]),
+        component,
+        f"its finish says something else of a part than of the whole, further than its finish_halo of {tuple(halo)} from the cut.",
+    )
 
 
 def _check_names(component: Component, segment: Any) -> None:
