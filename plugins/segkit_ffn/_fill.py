@@ -25,7 +25,7 @@ Array = np.ndarray[Any, Any]
 _SMOOTHING = 0.5  # voxels of the finest axis
 _STEEP = 6.0  # logarithm of how much more a step costs where the image differs by one
 _RANGE = 4.0  # heights beyond it cost no more, and no less
-_STEPS = 2  # for each voxel that objects may grow: enough for the way around corners
+_DETOUR = 24  # steps beyond those of the straight way, which may go around corners
 
 
 def membranes(image: Array, voxel_size: Spacing, bright: bool) -> Array:
@@ -52,15 +52,19 @@ def membranes(image: Array, voxel_size: Spacing, bright: bool) -> Array:
 
 def growing_halo(reach: int) -> Triple:
     """Return how far around a voxel (z, y, x) lies what says whether an object grows to it."""
-    far = _STEPS * reach + reach + 2  # a way there, how near objects are to the end of it, and smoothing
+    far = _steps(reach) + reach + 2  # a way there, how near objects are to the end of it, and smoothing
     return far, far, far
+
+
+def _steps(reach: int) -> int:
+    return 2 * reach + _DETOUR
 
 
 def grown(ids: Array, height: Array, voxel_size: Spacing, reach: int) -> Array:
     """Let objects grow into the empty space near them, across membranes last.
 
-    A voxel goes to the object from which the way to it costs least; membranes cost a multiple. Ways have at most two steps
-    for each voxel of `reach`, so that in a part of a volume each voxel goes to the same object as in the whole, except less
+    A voxel goes to the object from which the way to it costs least; membranes cost a multiple. Ways have a limited
+    number of steps, so that in a part of a volume each voxel goes to the same object as in the whole, except less
     than `growing_halo` from where it was cut.
 
     Parameters
@@ -85,7 +89,7 @@ def grown(ids: Array, height: Array, voxel_size: Spacing, reach: int) -> Array:
     relative = tuple(size / min(voxel_size) for size in voxel_size)
     near = empty & (edt.edt(np.ascontiguousarray(empty), anisotropy=relative, black_border=False, parallel=1) <= reach)
     found = np.ascontiguousarray(ids).copy()
-    _grow(found.reshape(-1), found.shape, np.flatnonzero(near), height.reshape(-1), _STEPS * reach)
+    _grow(found.reshape(-1), found.shape, np.flatnonzero(near), height.reshape(-1), _steps(reach))
     return found
 
 
