@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import json
+import signal
+from contextlib import ExitStack, closing
+from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
 
@@ -27,8 +30,26 @@ __all__ = ["train_command"]
     metavar="KEY=VALUE",
     help="Change an entry of the recipe; may be repeated.",
 )
+@click.option(
+    "--from",
+    "start",
+    type=click.Path(path_type=Path),
+    help="Run of the same task and architecture whose weights and steps a new run goes on from.",
+)
+@click.option("--from-step", type=click.IntRange(min=1), help="Which of its checkpoints. Default: the newest.")
 @click.option("--check", is_flag=True, help="Check the recipe and print it with all defaults, without training.")
-def train_command(recipe: Path, folder: Path | None, pairs: tuple[str, ...], check: bool) -> int:
+@click.option("--cost", is_flag=True, help="Only do a step or two, and say what memory and time a step takes, as JSON.")
+@click.option("--largest", is_flag=True, help="Likewise, for the largest patch that fits the memory.")
+def train_command(
+    recipe: Path,
+    folder: Path | None,
+    pairs: tuple[str, ...],
+    start: Path | None,
+    from_step: int | None,
+    check: bool,
+    cost: bool,
+    largest: bool,
+) -> int:
     """Train a network as RECIPE (a TOML or JSON file) says.
 
     The same command goes on with a run that was interrupted, with the same result as if it had not been. Ctrl-C or
@@ -38,6 +59,7 @@ def train_command(recipe: Path, folder: Path | None, pairs: tuple[str, ...], che
     Examples:
       segkit train mitochondria.toml --run runs/first
       segkit train mitochondria.toml --run runs/wide -o architecture.width=48 -o training.steps=8000
+      segkit train mitochondria.toml --run runs/calm --from runs/first -o optimizer.learning_rate=3e-4
       torchrun --nproc-per-node 4 -m -- segkit train mitochondria.toml --run runs/four-gpus
     """
     from segkit.recipe import load_recipe
@@ -46,10 +68,15 @@ def train_command(recipe: Path, folder: Path | None, pairs: tuple[str, ...], che
     if check:
         click.echo(chosen.to_toml(), nl=False)
         return 0
-    return run_training(chosen, folder or Path("runs") / recipe.stem)
+    if cost or largest:
+        from segkit.training import largest_patch, step_cost
+
+        click.echo(json.dumps(asdict(largest_patch(chosen) if largest else step_cost(chosen))))
+        return 0
+    return run_training(chosen, folder or Path("runs") / recipe.stem, start, from_step)
 
 
-def run_training(recipe: object, folder: Path) -> int:
+def run_training(recipe: object, folder: Path, start: Path | None = None, start_step: int | None = None) -> int:
     """Train with a progress bar, and return the exit code."""
     from rich.console import Console
     from rich.progress import (
@@ -63,7 +90,7 @@ def run_training(recipe: object, folder: Path) -> int:
 
     from segkit.recipe import Recipe
     from segkit.training import Checkpoint, Finished, Preparing, Started, Step, Validation, fit_events
-    from segkit.training._stopping import stop_on_signals
+    from segkit.training._stopping import StopRequest, stop_on_signals
 
     assert isinstance(recipe, Recipe)
     console = Console(stderr=True)
@@ -78,12 +105,18 @@ def run_training(recipe: object, folder: Path) -> int:
     )
     counted, trained = telling("Counting labels", "blocks"), telling("Training", "steps")
     steps = 0
+    # Before the first step there is nothing to save, so that a signal ends the process at once.
+    stop = StopRequest()
+
+    def asked() -> bool:
+        return stop()
+
     finished, began = "", monotonic()
     said = began
     with (
-        stop_on_signals() as stop,
+        ExitStack() as signals,
         Progress(*columns, console=console, disable=not console.is_terminal) as bars,
-        closing(fit_events(recipe, folder, stop=stop)) as events,
+        closing(fit_events(recipe, folder, stop=asked, start=start, start_step=start_step)) as events,
     ):
         bar = bars.add_task("Preparing", total=None, note="blocks of labels")
         for event in events:
@@ -91,6 +124,7 @@ def run_training(recipe: object, folder: Path) -> int:
                 counted(event.done, event.total)
                 bars.update(bar, completed=event.done, total=event.total)
             elif isinstance(event, Started):
+                stop = signals.enter_context(stop_on_signals())
                 steps = event.steps
                 trained(event.step, steps)
                 bars.reset(bar, description="Training", total=event.steps, completed=event.step, note="steps")
@@ -112,10 +146,11 @@ def run_training(recipe: object, folder: Path) -> int:
                     highlight=False,
                     soft_wrap=True,
                 )
-            elif isinstance(event, Checkpoint) and stop():
+            elif isinstance(event, Checkpoint) and asked():
                 bars.console.print(f"saved at step {event.step}", highlight=False, soft_wrap=True)
             elif isinstance(event, Finished):
                 finished = event.reason
     if finished:
         console.print(f"{finished.replace('_', ' ')}: {folder}", highlight=False, soft_wrap=True)
-    return 128 + stop.signal if finished == "stopped" and stop.signal else 0
+    # Whoever asked by a file meant the same as SIGTERM.
+    return 128 + (stop.signal or signal.SIGTERM) if finished == "stopped" else 0

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import threading
 from dataclasses import dataclass
 from math import ceil, prod
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from segkit._resident import Peak, free_memory
 from segkit.errors import StorageError, UsageError
 from segkit.geometry import Triple
 
@@ -123,7 +122,7 @@ def preflight(prediction: Volume, path: str | Path | None = None) -> Preflight:
     small = [min(n, 4 * s) for n, s in zip(shape, tiling.stride, strict=True)]
     # What libraries set up on their first call does not grow with the tile.
     forward(tile[..., : small[0], : small[1], : small[2]], [tuple(slice(0, n) for n in small)])
-    with _Peak(enabled=not cuda) as peak:
+    with Peak(enabled=not cuda) as peak:
         forward(tile, crops)
     if cuda:
         torch.cuda.reset_peak_memory_stats(forward.device)
@@ -140,7 +139,7 @@ def preflight(prediction: Volume, path: str | Path | None = None) -> Preflight:
     else:
         block = prod(tiling.block_shape) * array.shape[0] * array.dtype.itemsize
         memory = None if peak.grown is None else int(peak.grown * scale * array.batch) + 4 * block
-        memory_free = _free_memory()
+        memory_free = free_memory()
     disk, disk_free = 0, None
     if path is not None:
         disk = int(prod(array.shape) * array.dtype.itemsize * _ratio(outputs.astype(array.dtype)) * _PYRAMID)
@@ -169,53 +168,3 @@ def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{ceil(seconds)} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _free_memory() -> int | None:
-    """Return the bytes that may be taken without swapping: of the machine, or of the group of processes we are in."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration, ValueError):
-        return None
-    try:
-        limit = int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return free
-    return min(free, limit - used)
-
-
-class _Peak:
-    """How much the resident memory of this process grows inside a ``with``, at most; None where that is not known."""
-
-    def __init__(self, *, enabled: bool) -> None:
-        self.grown: int | None = None
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True) if enabled and _resident() else None
-
-    def __enter__(self) -> _Peak:
-        if self._thread is not None:
-            self._before = _resident()
-            self.grown = 0
-            self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _watch(self) -> None:
-        while True:
-            self.grown = max(self.grown or 0, _resident() - self._before)
-            if self._stop.wait(0.003):
-                return
-
-
-def _resident() -> int:
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")

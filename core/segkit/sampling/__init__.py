@@ -10,13 +10,14 @@ from segkit.sampling._grid import validation_boxes
 from segkit.sampling._index import LabelIndex
 from segkit.sampling._keeping import keep_decoded
 from segkit.sampling._loader import load_batches, stack
-from segkit.sampling._sampler import Sampler
+from segkit.sampling._sampler import Example, Sampler
 from segkit.sampling._shapes import Planes, check_patch_shape
 from segkit.sampling._statistics import estimate_normalization
 
 __all__ = [
     "Balance",
     "CountsFile",
+    "Example",
     "LabelIndex",
     "Planes",
     "Sampler",

@@ -11,6 +11,7 @@ __all__ = [
     "Event",
     "Failed",
     "Finished",
+    "Patch",
     "Preparing",
     "Preview",
     "Started",
@@ -86,6 +87,21 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True)
+class Patch:
+    """The middle slice of a training patch, which ``preview/patch.json`` asked for, was written to `path`.
+
+    The file is ``.npz``: ``image`` ``(C, Y, X)``, ``target`` and ``output`` ``(K, Y, X)``, all uint8, and ``mask``
+    ``(K, Y, X)``, true where the target is known. `origin` says where the patch is from.
+    """
+
+    step: int
+    path: str
+    origin: str
+    request: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The loop has ended behind `step` steps: all of them, early, or because it was asked to."""
 
@@ -101,7 +117,7 @@ class Failed:
     message: str
 
 
-Event = Preparing | Started | Step | Validation | Checkpoint | Preview | Finished | Failed
+Event = Preparing | Started | Step | Validation | Checkpoint | Preview | Patch | Finished | Failed
 
 
 def to_record(event: Event) -> dict[str, Any]:

@@ -25,8 +25,9 @@ from segkit.training._optimization import learning_rate_at
 from segkit.training._preview import Previewer
 from segkit.training._run import Run, RunState
 from segkit.training._setup import Setup, prepare
+from segkit.training._start import Start
 from segkit.training._step import take_step
-from segkit.training._stopping import stop_on_signals
+from segkit.training._stopping import StopFile, stop_on_signals
 from segkit.training._validation import is_better, validate
 
 if TYPE_CHECKING:
@@ -71,7 +72,12 @@ def fit(recipe: Recipe | str | Path, folder: str | Path) -> Run:
 
 
 def fit_events(
-    recipe: Recipe | str | Path, folder: str | Path, *, stop: Callable[[], bool] = _never
+    recipe: Recipe | str | Path,
+    folder: str | Path,
+    *,
+    stop: Callable[[], bool] = _never,
+    start: str | Path | None = None,
+    start_step: int | None = None,
 ) -> Generator[Event, None, None]:
     """Train as a recipe says, yielding an event for everything that happens.
 
@@ -82,7 +88,12 @@ def fit_events(
     recipe, folder
         See `fit`.
     stop
-        Asked between any two steps, also of validation; once it says yes, everything is saved and the training ends.
+        Asked between any two steps, also of validation; once it says yes, everything is saved and the training ends. The
+        file of `Run.ask_to_stop` is looked for besides.
+    start, start_step
+        Folder of another run of the same task and architecture, from whose checkpoint behind that step (None for the newest)
+        a new run goes on: with its weights, its optimizer's state and its count of steps, and with everything else as
+        `recipe` says, such as other data or a lower learning rate. A run that has a checkpoint of its own goes on from that.
 
     Yields
     ------
@@ -97,7 +108,15 @@ def fit_events(
     world = World.join(device)
     if world.size > 1 and device == "cuda":
         device = f"cuda:{world.local_rank}"
-    with run.opened(recipe) if world.leads else nullcontext():
+    origin = None if start is None or run.has_checkpoint else Start.of(recipe, Path(start), start_step)
+    asked = StopFile(run.stop_file)
+
+    def wanted() -> bool:
+        return stop() or (world.leads and asked())
+
+    with run.opened(recipe, origin.record if origin else None) if world.leads else nullcontext():
+        if world.leads:
+            asked.clear()
         world.wait()
         state = run.state()
         if (over := _is_over(recipe, state)) is not None:
@@ -105,7 +124,7 @@ def fit_events(
                 yield over
             return
         try:
-            setup = yield from _prepared(recipe, run.folder, torch.device(device), world, stop)
+            setup = yield from _prepared(recipe, run.folder, torch.device(device), world, wanted)
             if setup is None:
                 finished = Finished(state.step, "stopped")
                 if world.leads:
@@ -119,7 +138,7 @@ def fit_events(
                     SegkitWarning,
                     stacklevel=2,
                 )
-            with closing(_loop(setup, run, world, stop)) as events:
+            with closing(_loop(setup, run, world, wanted, origin)) as events:
                 for event in events:
                     if world.leads:
                         yield event
@@ -127,6 +146,9 @@ def fit_events(
             if world.leads:
                 run.record(Failed(run.state().step, str(error)), sync=True)
             raise
+        finally:
+            if world.leads:
+                asked.clear()
 
 
 def _is_over(recipe: Recipe, state: RunState) -> Finished | None:
@@ -161,19 +183,22 @@ def _prepared(
             return None
 
 
-def _restore(setup: Setup, run: Run) -> tuple[Progression, Any]:
-    """Put back the newest checkpoint, if there is one."""
+def _restore(setup: Setup, run: Run, origin: Start | None) -> tuple[Progression, Any]:
+    """Put back the newest checkpoint, if there is one, or else what the run starts from."""
     import torch
 
     scaler = torch.amp.GradScaler(setup.device.type, enabled=setup.recipe.training.precision == "float16")
     found = newest_checkpoint(run.folder / "checkpoints")
+    if found is None and origin is not None:
+        found = origin.restored(setup.recipe)
     if found is None:
         return Progression(), scaler
     progression, parts = found
     setup.network.load_state_dict(parts["weights"])
     if setup.average is not None:
-        setup.average.load_state_dict(parts["average"])
-    restore_optimizer(setup.optimizer, parts)
+        setup.average.load_state_dict(parts["average"] or parts["weights"])
+    if parts["optimizer"]:
+        restore_optimizer(setup.optimizer, parts)
     if progression.scaler:
         scaler.load_state_dict(progression.scaler)
     return progression, scaler
@@ -188,11 +213,13 @@ def _addresses(recipe: Recipe, first: int, world: World) -> Iterator[list[tuple[
             yield [(step, begin + number) for number in range(size)]
 
 
-def _loop(setup: Setup, run: Run, world: World, stop: Callable[[], bool]) -> Generator[Event, None, None]:
+def _loop(
+    setup: Setup, run: Run, world: World, stop: Callable[[], bool], origin: Start | None
+) -> Generator[Event, None, None]:
     import torch
 
     recipe, training = setup.recipe, setup.recipe.training
-    progression, scaler = _restore(setup, run)
+    progression, scaler = _restore(setup, run, origin)
     network = setup.network
     called: Any = torch.compile(network) if training.compile else network
     evaluated = setup.average if setup.average is not None else setup.network
@@ -261,6 +288,8 @@ def _loop(setup: Setup, run: Run, world: World, stop: Callable[[], bool]) -> Gen
         return progression.step >= training.steps or early
 
     yield tell(Started(progression.step, training.steps, setup.fingerprint), sync=True)
+    if origin is not None:
+        yield save()  # from here on it needs the other run no more
     if progression.step and progression.step == progression.best_step:
         publish()  # a kill may have come between the checkpoint and the model
     network.train()
@@ -287,8 +316,8 @@ def _loop(setup: Setup, run: Run, world: World, stop: Callable[[], bool]) -> Gen
                 if (step + 1) % journal_every == 0:
                     tell(event)
                 yield event
-                if world.leads and (preview := previewer.answer(setup, step + 1)) is not None:
-                    yield tell(preview)
+                for answer in previewer.answers(setup, step + 1) if world.leads else ():
+                    yield tell(answer)
                 if world.any(monotonic() - saved_at > 60 * training.checkpoint_minutes):
                     yield save()
     except (GeneratorExit, DivergedError):

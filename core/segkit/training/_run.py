@@ -7,6 +7,8 @@
     checkpoints/<step>/        state to go on from; the newest two, and the best
     model/                     the best weights, as a package
     final/                     the last weights, likewise, once the training has ended
+    preview/                   what a viewer wants to see while it trains, and the answers
+    stop                       asks the training to save and end, see `Run.ask_to_stop`
 
 "Where does it stand" is computed from this content; no pointer file could disagree with it.
 """
@@ -77,7 +79,7 @@ def fold(records: Iterable[Mapping[str, Any]], state: RunState | None = None) ->
             state.validations[step] = {key: record[key] for key in ("loss", "metrics", "best")}
         elif kind == "finished":
             state.finished = str(record["reason"])
-        if kind != "preview":
+        if kind not in ("preview", "patch"):
             state.step = step
     return state
 
@@ -119,13 +121,33 @@ class Run:
         """Whether there is anything to go on from."""
         return any((self.folder / "checkpoints").glob("[0-9]*/state.json"))
 
+    @property
+    def stop_file(self) -> Path:
+        """The file that asks whoever trains this run to stop; it is gone once that has happened."""
+        return self.folder / "stop"
+
+    def ask_to_stop(self) -> None:
+        """Ask the process that trains this run, on whatever computer, to save everything and end.
+
+        It looks about once a second, between two steps, and then does what it does on Ctrl-C. Where nothing trains, nothing
+        happens: the next start forgets the wish.
+
+        Raises
+        ------
+        StorageError
+            If the folder cannot be written.
+        """
+        replace_file(self.stop_file, b"")
+
     def state(self) -> RunState:
         """Return where the run stands, from its journal."""
         return fold(read_records(self.journal)[0])
 
     @contextmanager
-    def opened(self, recipe: Recipe) -> Iterator[bool]:
+    def opened(self, recipe: Recipe, start: Mapping[str, Any] | None = None) -> Iterator[bool]:
         """Hold the folder for writing while the block runs, making it if needed; gives whether it was there before.
+
+        A new run remembers which run and step it starts from (`start`), if any.
 
         Raises
         ------
@@ -159,10 +181,10 @@ class Run:
                         f"{'; '.join(differences[:5])}{' …' if len(differences) > 5 else ''}. Choose a new folder for the changed recipe."
                     )
                 cut_torn_tail(self.journal)
-            self._describe(recipe, is_run)
+            self._describe(recipe, is_run, start)
             yield is_run
 
-    def _describe(self, recipe: Recipe, is_run: bool) -> None:
+    def _describe(self, recipe: Recipe, is_run: bool, start: Mapping[str, Any] | None) -> None:
         """Write the recipe, and on the first start what else there is to know; run.json last, for it makes this a run."""
         text = recipe.to_toml().encode()
         if not is_run or (self.folder / "recipe.toml").read_bytes() != text:
@@ -183,6 +205,7 @@ class Run:
                     "machine": platform.machine(),
                 },
                 "python": platform.python_version(),
+                **({"start": dict(start)} if start else {}),
             }
             replace_file(self.folder / "run.json", json.dumps(description, indent=1).encode())
 

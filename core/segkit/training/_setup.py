@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-__all__ = ["Setup", "prepare"]
+__all__ = ["Setup", "prepare", "weighted_sum"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +138,8 @@ def _crop(sample: Sample, box: Box) -> Sample:
     return replace(sample, name=f"{sample.name} [{box}]", raw=sample.raw.crop(box), **others)
 
 
-def _weighted_sum(recipe: Recipe) -> Loss:
+def weighted_sum(recipe: Recipe) -> Loss:
+    """Return the loss that a recipe minimises."""
     parts = [(choice.weight, choice.build("losses")) for choice in recipe.loss]
 
     def loss(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
@@ -241,4 +242,4 @@ def prepare(
     if recipe.training.ema is not None:
         average = deepcopy(network).eval().requires_grad_(False)
     optimizer = build_optimizer(recipe.optimizer, (p for p in network.parameters() if p.requires_grad))
-    return Setup(recipe, task, sampler, validation, boxes, network, average, _weighted_sum(recipe), optimizer, device)
+    return Setup(recipe, task, sampler, validation, boxes, network, average, weighted_sum(recipe), optimizer, device)

@@ -1,4 +1,8 @@
-"""Stopping politely: the first Ctrl-C or SIGTERM asks, the second one ends the process at once."""
+"""Stopping politely: the first Ctrl-C or SIGTERM asks, the second one ends the process at once.
+
+Who cannot send a signal, because the training runs on another computer that shares the disk, leaves a file in the run
+folder instead.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,14 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
 from types import FrameType
 from typing import Any
 
-__all__ = ["StopRequest", "stop_on_signals"]
+__all__ = ["StopFile", "StopRequest", "stop_on_signals"]
+
+LOOKS_EVERY_SECONDS = 1.0
 
 
 class StopRequest:
@@ -20,6 +28,31 @@ class StopRequest:
 
     def __call__(self) -> bool:
         return self.signal != 0
+
+
+class StopFile:
+    """Whether somebody asked for a stop by a file; called, it says whether, and looks at the disk once a second.
+
+    Parameters
+    ----------
+    path
+        The file; what is in it does not matter.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._looked = 0.0
+        self._asked = False
+
+    def clear(self) -> None:
+        """Forget what was asked of an earlier process, or has been done."""
+        self._path.unlink(missing_ok=True)
+
+    def __call__(self) -> bool:
+        now = monotonic()
+        if not self._asked and now - self._looked >= LOOKS_EVERY_SECONDS:
+            self._asked, self._looked = self._path.exists(), now
+        return self._asked
 
 
 @contextmanager
