@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QStandardItem
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QInputDialog, QMenu, QWidget
@@ -82,10 +83,18 @@ class SourcePicker(QWidget):  # type: ignore[misc]
         self.combo.blockSignals(True)
         self.combo.clear()
         fitting = [layer for kind in self._kinds for layer in self._viewer.layers if _type(layer) == kind]
-        fitting = [layer for layer in fitting if not layer.metadata.get("segkit", {}).get("preview")]
+        fitting = [layer for layer in fitting if not {"preview", "box"} & set(layer.metadata.get("segkit", {}))]
+        active = self._viewer.layers.selection.active
+        if (
+            chosen is None
+            and active in fitting
+            and not _problem(active, self._kinds)
+            and _type(active) == self._kinds[0]
+        ):
+            chosen = active
         index = -1
         for layer in fitting:
-            problem = _problem(layer)
+            problem = _problem(layer, self._kinds)
             self.combo.addItem(layer.name, layer)
             item: QStandardItem = self.combo.model().item(self.combo.count() - 1)
             item.setEnabled(not problem)
@@ -167,9 +176,18 @@ def _type(layer: Any) -> str:
     return type(layer).__name__.lower()
 
 
-def _problem(layer: Any) -> str:
+def _problem(layer: Any, kinds: tuple[str, ...]) -> str:
+    """Say why a layer cannot be chosen; empty for one that can."""
+    dtype = np.dtype(layer.dtype)
+    if kinds[0] == "labels" and dtype.kind not in "biu":
+        return f"The layer '{layer.name}' holds {dtype} numbers, and labels are whole ones. Convert its type first."
     if source_of_layer(layer):
         return ""
+    if layer.ndim == 2 and not getattr(layer, "rgb", False):
+        return (
+            f"The layer '{layer.name}' is a single slice (y, x) without z. Open its file with the line above, which gives it a z "
+            "axis of one slice."
+        )
     try:
         volume_of_layer(layer)
     except SegkitError as error:

@@ -54,6 +54,8 @@ class AnnotationBox:
         When that was, ISO 8601.
     counts
         Painted voxels of each class at the last count.
+    kept
+        The voxels as they were saved last; None where something else changed since.
     """
 
     name: str
@@ -64,12 +66,17 @@ class AnnotationBox:
     store: str = ""
     saved: str = ""
     counts: dict[int, int] = field(default_factory=dict)
-    dirty: bool = True
+    kept: Array | None = field(default=None, repr=False)
 
     @property
     def box(self) -> Box:
         """The region of the image it covers."""
         return Box.of_shape(self.voxels.shape, self.start)
+
+    @property
+    def dirty(self) -> bool:
+        """Whether it holds something that is not saved."""
+        return self.kept is None or not np.array_equal(self.kept, self.voxels)
 
     @property
     def painted(self) -> int:
@@ -194,8 +201,7 @@ class Boxes:
 
     def saver(self, box: AnnotationBox, image: Volume) -> Callable[[], AnnotationBox]:
         """Return a function that saves a box as it is now; it may run in a thread while people paint on."""
-        voxels = box.voxels.copy()
-        box.dirty = False
+        voxels = box.kept = box.voxels.copy()
 
         def save() -> AnnotationBox:
             from segkit.writing import write_volume
@@ -214,7 +220,7 @@ class Boxes:
                     write_volume(written, store, block_shape=_block(voxels.shape), chunk_shape=_block(voxels.shape),
                                  pyramid=1, labels=True, plan={"kind": "annotation"})  # fmt: skip
                 except Exception:
-                    box.dirty = True
+                    box.kept = None
                     raise
                 old, box.store = box.store, store.name
                 box.saved = datetime.now().isoformat(timespec="seconds")
@@ -279,9 +285,8 @@ class Boxes:
                 continue
             z, y, x = entry["start"]
             role: Role = "check" if entry["role"] == "check" else "train"
-            box = AnnotationBox(
-                entry["name"], entry["image"], (z, y, x), voxels, role, entry["store"], entry["saved"], {}, False
-            )
+            box = AnnotationBox(entry["name"], entry["image"], (z, y, x), voxels, role, entry["store"], entry["saved"])
+            box.kept = voxels.copy()
             box.count(voxels)
             self.all.append(box)
         if damaged:

@@ -94,7 +94,7 @@ class Data:
         self.image = with_voxel_size(self.image, voxel_size)
         self.size_from = "you"
         for box in self.boxes.of(self.image):
-            box.dirty = box.dirty or bool(box.store)
+            box.kept = None  # its place on disk is in nm
         self.changed.emit()
 
     def choose_labels(self, labels: Volume | None) -> None:
