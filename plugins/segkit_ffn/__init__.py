@@ -129,8 +129,8 @@ def flood_filling(
     """Follow one object at a time through the image, from a seed inside of it, so that whole neurites are found.
 
     The network sees a field of view of the image, and what has been found of the object so far; what it answers moves the
-    map of the object, and with it the field of view. Training does the same in patches whose middle voxel is the seed:
-    set `sampling.patch_shape` to the field of view and two `deltas`, and `sampling.balance` to ``objects``, so that half
+    map of the object, and with it the field of view. Training does the same in patches with an object in the middle: set
+    `sampling.patch_shape` to the field of view and three `deltas`, and `sampling.balance` to ``objects``, so that half
     of the patches are about objects drawn equally often, however small. Networks are trained for the numbers here, and
     filling uses the same. Weights are chosen by the Dice coefficient of the object in the whole patch.
 

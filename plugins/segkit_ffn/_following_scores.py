@@ -9,7 +9,7 @@ import numpy as np
 
 from segkit.metrics import OverlapMetrics
 from segkit_ffn._movement import Movement
-from segkit_ffn._walks import middle_of, steps_within
+from segkit_ffn._settling import settled, steps_within
 
 __all__ = ["FollowingScores"]
 
@@ -17,7 +17,7 @@ Array = np.ndarray[Any, Any]
 
 
 class FollowingScores:
-    """Overlap of objects, and of the places one step and more away from the middle that belong to them.
+    """Overlap of objects, and of the places one step and more away from the seed that belong to them.
 
     Parameters
     ----------
@@ -46,13 +46,13 @@ class FollowingScores:
         self._voxels.update(prediction, target, mask)
         reach = steps_within(self._movement, prediction.shape)
         steps = np.array([step for step in product(*(range(-r, r + 1) for r in reach)) if any(step)])
-        if len(steps):
-            z, y, x = (steps.reshape(-1, 3) * self._movement.deltas + middle_of(prediction.shape)).T
-
-            def places(array: Array) -> Array:
-                return array[:, :, z, y, x][..., None, None]
-
-            self._moves.update(places(prediction), places(target), places(mask))
+        for one in range(len(target) if len(steps) else 0):
+            seed = settled(self._movement, target[one, 0] > 0.5)
+            z, y, x = (steps.reshape(-1, 3) * self._movement.deltas + seed).T
+            prediction_there, target_there, mask_there = (
+                array[one : one + 1, :, z, y, x][..., None, None] for array in (prediction, target, mask)
+            )
+            self._moves.update(prediction_there, target_there, mask_there)
 
     def compute(self) -> dict[str, float]:
         """Return the scores of the objects, the share of moves that are right, and of those wanted that are made."""

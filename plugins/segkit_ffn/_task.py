@@ -12,10 +12,11 @@ import torch
 
 from segkit.contracts import Batch, Loss, Patch, call_network
 from segkit.errors import DataError, UsageError
-from segkit.geometry import Box
+from segkit.geometry import Box, Triple
 from segkit_ffn._following_scores import FollowingScores
 from segkit_ffn._movement import Movement, logit
-from segkit_ffn._walks import WALKS, Room, middle_of
+from segkit_ffn._settling import middle_of, settled
+from segkit_ffn._walks import WALKS, Room
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -90,7 +91,7 @@ class FloodFilling:
         def views_of(tensor: Tensor, views: list[tuple[int, Box]]) -> Tensor:
             return torch.stack([tensor[(which, slice(None), *view.slices)] for which, view in views])
 
-        for views, logits in self._moving(network, batch, self._blank(batch)):
+        for views, logits in self._moving(network, batch, *self._blank(batch)):
             yield (
                 loss(logits, views_of(batch.target, views), views_of(batch.mask, views)),
                 len(views) / len(batch.raw),
@@ -98,8 +99,8 @@ class FloodFilling:
 
     def respond(self, network: nn.Module, batch: Batch) -> Tensor:
         """Return the maps of the objects ``(N, 1, Z, Y, X)`` after all moves, as logits."""
-        maps = self._blank(batch)
-        for _ in self._moving(network, batch, maps):
+        maps, seeds = self._blank(batch)
+        for _ in self._moving(network, batch, maps, seeds):
             pass
         return maps.to(batch.raw.device)
 
@@ -111,16 +112,20 @@ class FloodFilling:
         """Return empty scores of the object in the whole patch, and of where the map would have the field of view go."""
         return FollowingScores(self.movement, self._threshold)
 
-    def _blank(self, batch: Batch) -> Tensor:
-        """Return maps in which nothing is known but the seeds, on the CPU."""
+    def _blank(self, batch: Batch) -> tuple[Tensor, list[Triple]]:
+        """Return maps in which nothing is known but the seeds, on the CPU, and the seeds."""
         shape = batch.raw.shape[2:]
         self._check_shape(tuple(shape))
         maps = torch.full((len(batch.raw), 1, *shape), logit(self.movement.pad))
-        maps[(slice(None), 0, *middle_of(tuple(shape)))] = logit(self.movement.seed)
-        return maps
+        seeds = [settled(self.movement, inside) for inside in (batch.target[:, 0] > 0.5).cpu().numpy()]
+        for which, seed in enumerate(seeds):
+            maps[(which, 0, *seed)] = logit(self.movement.seed)
+        return maps, seeds
 
-    def _moving(self, network: nn.Module, batch: Batch, maps: Tensor) -> Iterator[tuple[list[tuple[int, Box]], Tensor]]:
-        """Follow all objects of a batch side by side, writing into their maps.
+    def _moving(
+        self, network: nn.Module, batch: Batch, maps: Tensor, seeds: list[Triple]
+    ) -> Iterator[tuple[list[tuple[int, Box]], Tensor]]:
+        """Follow all objects of a batch side by side from their seeds, writing into their maps.
 
         Yields
         ------
@@ -131,7 +136,7 @@ class FloodFilling:
         # Of the numbers of this very step in training; in validation the same each time.
         seed = torch.initial_seed() % 2**64 if network.training else 0
         known = batch.mask.cpu().numpy()[:, 0] > 0
-        rooms = [Room(self.movement, maps[which, 0].numpy(), known[which]) for which in range(len(maps))]
+        rooms = [Room(self.movement, maps[which, 0].numpy(), known[which], seed) for which, seed in enumerate(seeds)]
         # Where nothing is known nothing could be learnt; but the network is called at least once.
         worthwhile = np.flatnonzero(known.any((1, 2, 3))) if known.any() else np.arange(1)
         limit = self._moves if network.training else None
@@ -157,6 +162,6 @@ class FloodFilling:
         if any(n < v for n, v in zip(shape, view, strict=True)):
             raise UsageError(
                 f"The patches are {tuple(shape)} voxels (z, y, x) and the field of view of the task is {view}. Set "
-                f"sampling.patch_shape to {tuple(v + 2 * d for v, d in zip(view, self.movement.deltas, strict=True))}, in which it "
-                "can move one step to each side, or take a smaller `field_of_view`."
+                f"sampling.patch_shape to {tuple(v + 3 * d for v, d in zip(view, self.movement.deltas, strict=True))}, in which it "
+                "can move one step to each side of a seed inside the object, or take a smaller `field_of_view`."
             )

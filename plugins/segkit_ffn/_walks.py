@@ -16,25 +16,11 @@ import numpy as np
 
 from segkit.geometry import Box, Triple
 from segkit_ffn._movement import Movement, logit
+from segkit_ffn._settling import steps_within
 
-__all__ = ["WALKS", "Room", "middle_of", "steps_within"]
+__all__ = ["WALKS", "Room"]
 
 Array = np.ndarray[Any, Any]
-
-
-def middle_of(shape: tuple[int, ...]) -> Triple:
-    """Return the voxel (z, y, x) in the middle of a patch."""
-    z, y, x = shape[-3:]
-    return z // 2, y // 2, x // 2
-
-
-def steps_within(movement: Movement, shape: tuple[int, ...]) -> Triple:
-    """Return how many steps along each axis a field of view can go from the middle, within a patch of `shape`."""
-    z, y, x = (
-        (n - view) // 2 // delta if delta else 0
-        for n, view, delta in zip(shape[-3:], movement.field_of_view, movement.deltas, strict=True)
-    )
-    return z, y, x
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,16 +35,14 @@ class Room:
         The map of the object ``(Z, Y, X)``, which changes meanwhile.
     known
         Where the labels are known, bool ``(Z, Y, X)``.
+    seed
+        Where every walk begins.
     """
 
     movement: Movement
     logits: Array
     known: Array
-
-    @property
-    def middle(self) -> Triple:
-        """Where every walk begins."""
-        return middle_of(self.logits.shape)
+    seed: Triple
 
     def view(self, position: Triple) -> Box:
         """Return the field of view around a position."""
@@ -88,25 +72,25 @@ class Room:
 
 def fixed(room: Room, random: np.random.Generator) -> Iterator[Triple]:
     """Go through the places of a grid, the nearest ring first and each ring in random order."""
-    yield room.middle
+    yield room.seed
     reach = steps_within(room.movement, room.logits.shape)
     places = np.array(list(product(*(range(-r, r + 1) for r in reach))))
     ring = np.abs(places).max(1)
     for distance in range(1, max(reach) + 1):
         for z, y, x in random.permutation(places[ring == distance]).tolist():
-            middle, deltas = room.middle, room.movement.deltas
-            position = middle[0] + z * deltas[0], middle[1] + y * deltas[1], middle[2] + x * deltas[2]
+            seed, deltas = room.seed, room.movement.deltas
+            position = seed[0] + z * deltas[0], seed[1] + y * deltas[1], seed[2] + x * deltas[2]
             if room.open(position):
                 yield position
 
 
 def frontier(room: Room, random: np.random.Generator) -> Iterator[Triple]:
     """Go where filling goes: to the strongest voxel on each side of the places that were visited, in their order."""
-    waiting, done = deque([room.middle]), set[Triple]()
+    waiting, done = deque([room.seed]), set[Triple]()
     deltas = np.maximum(room.movement.deltas, 1)
     while waiting:
         position = waiting.popleft()
-        z, y, x = ((np.array(position) - room.middle + deltas // 2) // deltas).tolist()
+        z, y, x = ((np.array(position) - room.seed + deltas // 2) // deltas).tolist()
         if (z, y, x) in done or (done and not room.open(position)):
             continue
         done.add((z, y, x))

@@ -14,6 +14,7 @@ from segkit.registry import registries
 from segkit.sampling import stack
 from segkit.sampling._sampler import Example
 from segkit.training import Run, fit
+from segkit_ffn._settling import settled
 
 TASKS, LOSSES = registries["tasks"], registries["losses"]
 SMALL = {"field_of_view": (5, 5, 5), "deltas": (2, 2, 2), "smallest": 5}
@@ -107,8 +108,58 @@ class TestTarget:
             made().target(patch(np.zeros((9, 9, 9), np.float32)))
 
     def test_patches_below_the_field_of_view_are_refused(self):
-        with pytest.raises(UsageError, match=r"Set sampling.patch_shape to \(9, 9, 9\)"):
+        with pytest.raises(UsageError, match=r"Set sampling.patch_shape to \(11, 11, 11\)"):
             made().target(patch(np.ones((9, 4, 9), np.uint8)))
+
+
+class TestSeeds:
+    """A field of view of 5 voxels with steps of 2, in patches of 11: one voxel on each side is left beyond a step."""
+
+    def test_they_move_into_the_object(self):
+        movement = made().movement
+        labels = np.zeros((11, 11, 11), bool)
+        labels[5:8, 5:8] = True  # its rim is in the middle of the patch, its axis at 6
+        assert settled(movement, labels) == (6, 6, 5)
+        assert settled(movement, labels[:, ::-1]) == (6, 4, 5)
+        assert settled(movement, labels.swapaxes(0, 2)) == (5, 6, 6)
+
+    def test_they_stay_where_they_are_deep_or_not_in_it(self):
+        movement = made().movement
+        deep = np.zeros((11, 11, 11), bool)
+        deep[4:7, 4:7] = True
+        assert settled(movement, deep) == (5, 5, 5)
+        assert settled(movement, np.ones((11, 11, 11), bool)) == (5, 5, 5)
+        assert settled(movement, ~deep) == (5, 5, 5)
+
+    def test_whole_steps_stay_possible(self):
+        labels = np.zeros((9, 9, 9), bool)
+        labels[4:7, 4:7] = True
+        assert settled(made().movement, labels) == (4, 4, 4)
+        task, labels = made(), np.zeros((11, 11, 11), np.uint8)
+        labels[5:8, 5:8] = 3
+        found = respond(task, Oracle().eval(), batch_of(task, pointing_at(labels)))
+        np.testing.assert_array_equal(found[0, 0, ..., 1:-1].numpy() > 0, labels[..., 1:-1] == 3)
+
+    def test_depth_is_by_the_length_of_voxels(self):
+        """Five thick sections and five thin columns: the way out along y and x is the shorter one."""
+        movement = made(field_of_view=(3, 9, 9), deltas=(1, 4, 4)).movement
+        labels = np.zeros((7, 21, 21), bool)
+        labels[1:6, 10:17] = True
+        assert settled(movement, labels) == (3, 12, 10)
+
+    def test_the_first_view_is_around_them(self):
+        task, network = made(), Oracle()
+        labels = np.zeros((11, 11, 11), np.uint8)
+        labels[5:8, 5:8] = 3
+        batch = batch_of(task, pointing_at(labels))
+        list(task.step(network, batch, LOSSES["bce"]()))
+        first = network.seen[0][0]
+        np.testing.assert_array_equal(first[0].numpy(), batch.raw[0, 0, 4:9, 4:9, 3:8].numpy())
+        assert np.unravel_index(int(first[1].argmax()), (5, 5, 5)) == (2, 2, 2)
+        scores = task.metrics()
+        answer = respond(task, Oracle().eval(), batch).sigmoid()
+        scores.update(answer.numpy(), batch.target.numpy(), batch.mask.numpy())
+        assert scores.compute()["moves_recall"] == 1
 
 
 class TestMoves:
