@@ -9,7 +9,7 @@ from napari_segkit.session._problem import Fix, Problem
 
 __all__ = ["problem_of_job"]
 
-PAGES = {"train": "Train", "predict": "Predict", "segment": "Predict", "trace": "Predict", "convert": "Data"}
+PAGES = {"train": "Train", "predict": "Predict", "segment": "Predict", "trace": "Predict", "convert": "Data", "evaluate": "Traces", "mend": "Traces"}
 
 _AGAIN = ("resume", "Try again")
 # What the message says, whatever its type, and the best way out; the first that matches is taken.

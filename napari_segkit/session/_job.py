@@ -17,7 +17,7 @@ from segkit.durable import make_dirs, read_records, replace_file
 
 __all__ = ["Job", "Kind", "State"]
 
-Kind = Literal["train", "predict", "segment", "trace", "convert", "evaluate"]
+Kind = Literal["train", "predict", "segment", "trace", "convert", "evaluate", "mend"]
 State = Literal["queued", "preparing", "running", "pausing", "paused", "stopping", "done", "stopped", "failed"]
 
 STOPPED_CODES = (143, 130, -15, -2)

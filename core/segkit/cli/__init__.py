@@ -28,6 +28,7 @@ COMMANDS = {
     "predict": ("_predict", "Predict a whole volume with a trained model; run again to resume."),
     "segment": ("_objects", "Cut a prediction into objects."),
     "trace": ("_objects", "Draw the skeletons of objects: SWC files and a table."),
+    "mend": ("_mend", "Bring merges and splits that were made by hand in traces into a segmentation."),
     "evaluate": ("_evaluate", "Compare a segmentation or a prediction with ground truth."),
     "demo": ("_demo", "Train, predict, segment, trace and score on a small piece of real tissue."),
     "view": ("_view", "Open volumes, predictions and run folders in napari."),

@@ -25,7 +25,7 @@ _TRACE = re.compile(r"#\s*trace\s+(\d+)\s*$")
 _UNIT = re.compile(r"#\s*units?\s*[:=]?\s*(nm|nanomet\w*|um|µm|micro\w*|micron\w*|voxels?)\s*$", re.IGNORECASE)
 
 
-def write_swc(traces: Trace | Iterable[Trace], path: str | Path) -> None:
+def write_swc(traces: Trace | Iterable[Trace], path: str | Path, *, unit: Literal["nm", "um"] | None = None) -> None:
     """Write traces to one SWC file, durably: the file at `path` is either the old or the complete new one.
 
     Parameters
@@ -34,11 +34,13 @@ def write_swc(traces: Trace | Iterable[Trace], path: str | Path) -> None:
         One trace or several of one unit; each may have several roots.
     path
         Where to; its folder exists.
+    unit
+        What lengths are written in; None writes them as they are. The first lines of the file name it.
 
     Raises
     ------
     DataError
-        If the traces differ in unit.
+        If the traces differ in unit, or one is asked for and they are in voxels.
     StorageError
         If the disk refuses.
     """
@@ -46,7 +48,14 @@ def write_swc(traces: Trace | Iterable[Trace], path: str | Path) -> None:
     units = {each.unit for each in chosen} or {"nm"}
     if len(units) > 1:
         raise DataError("The traces are in nm and in voxels, and an SWC file has one unit. Write two files.")
-    lines = [f"# segkit {__version__}", f"# unit {units.pop()}", "# node type x y z radius parent"]
+    known = units.pop()
+    if unit is not None and known != "nm":
+        raise DataError(
+            f"The traces are in voxels of unknown size, and cannot be written in {unit}. Trace a segmentation that says its voxel "
+            "size, or write them as they are."
+        )
+    factor, digits = (1e-3, 6) if unit == "um" else (1.0, 3)
+    lines = [f"# segkit {__version__}", f"# unit {unit or known}", "# node type x y z radius parent"]
     before = 0
     for each in chosen:
         lines.append(f"# trace {each.id}")
@@ -55,10 +64,9 @@ def write_swc(traces: Trace | Iterable[Trace], path: str | Path) -> None:
         number[order] = np.arange(before + 1, before + len(order) + 1)
         number[-1] = -1  # what the parent -1 of a root looks up
         for node in order:
-            z, y, x = each.nodes[node]
-            lines.append(
-                f"{number[node]} {each.types[node]} {x:.3f} {y:.3f} {z:.3f} {each.radii[node]:.3f} {number[parents[node]]}"
-            )
+            z, y, x = each.nodes[node] * factor
+            lengths = " ".join(f"{length:.{digits}f}" for length in (x, y, z, each.radii[node] * factor))
+            lines.append(f"{number[node]} {each.types[node]} {lengths} {number[parents[node]]}")
         before += len(order)
     replace_file(Path(path), ("\n".join(lines) + "\n").encode())
 

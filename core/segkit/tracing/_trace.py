@@ -126,14 +126,24 @@ class Trace:
         """
         if not len(self.edges):
             return float("nan")
+        begin, end, way = self._longest()
+        straight = float(np.linalg.norm(self.nodes[begin] - self.nodes[end]))
+        return way / straight if straight else float("inf")
+
+    @property
+    def longest_path(self) -> float:
+        """Length of the longest way from one node to another, in `unit`; 0 without edges."""
+        return self._longest()[2] if len(self.edges) else 0.0
+
+    def _longest(self) -> tuple[int, int, float]:
+        """Return the ends of the longest path, and its length."""
         # Twice the farthest node: in a tree the second answer is an end of its longest path.
         _, piece = self.pieces
         starts = self._farthest(np.zeros(len(self.nodes)), piece)
         begins = self._farthest(self._ways(starts), piece)
         ways = self._ways(begins)
         end = int(ways.argmax())
-        straight = float(np.linalg.norm(self.nodes[begins[piece[end]]] - self.nodes[end]))
-        return float(ways[end]) / straight if straight else float("inf")
+        return int(begins[piece[end]]), end, float(ways[end])
 
     def _ways(self, starts: Array) -> Array:
         """Return the length ``(V,)`` of the way to each node from the start in its piece."""

@@ -1,0 +1,213 @@
+"""The layers that show traces: all of them, those beside the selected ones, those selected, and places on the one looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from napari_segkit.layers import placement
+from napari_segkit.layers._tracks import SLICES_SHOWN, edge_layer
+from napari_segkit.session._neurons import Neurons
+from napari_segkit.session._sketch import Sketch, sketch
+
+__all__ = ["ALL", "NEIGHBOURS", "SELECTED", "Drawing"]
+
+Array = np.ndarray[Any, Any]
+
+ALL, NEIGHBOURS, SELECTED = "all", "neighbours", "selected"
+MOST_DETAILED = 20_000
+MOST_MARKS = 1000
+DIMMED = 0.15
+_NAMES = {ALL: "traces", NEIGHBOURS: "neighbours", SELECTED: "selected trace"}
+_WIDTHS = {ALL: 2, NEIGHBOURS: 2, SELECTED: 5}
+SELECTED_COLOUR = (1.0, 0.82, 0.2, 1.0)
+
+
+class Drawing:
+    """Owns the layers of the page; a layer that somebody removed comes back when it is drawn again.
+
+    Parameters
+    ----------
+    viewer
+        The napari viewer.
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = viewer
+        self._layers: dict[str, Any] = {}
+        self._owners: Array = np.zeros(0, np.int64)
+        self._slices = SLICES_SHOWN
+        self.shown = ALL
+        self.note = ""
+
+    # ---- where
+
+    def grid(self, unit: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Return voxel size and offset of the first layer in this unit, so that a step in z stays a slice of the image."""
+        for layer in self._viewer.layers:
+            if layer.ndim == 3 and layer.metadata.get("segkit", {}).get("unit") == unit and layer not in self.layers:
+                return tuple(map(float, layer.scale)), tuple(map(float, layer.translate))
+        return (1.0,) * 3, (0.0,) * 3
+
+    @property
+    def layers(self) -> list[Any]:
+        """The layers that are there."""
+        return [layer for layer in self._layers.values() if layer in self._viewer.layers]
+
+    def layer(self, name: str) -> Any:
+        """Return the layer of all, neighbours, selected or marks; None if it is not there."""
+        layer = self._layers.get(name)
+        return layer if layer is not None and layer in self._viewer.layers else None
+
+    # ---- what
+
+    def show_all(self, neurons: Neurons, drawn: Sketch, colours: Array) -> None:
+        """Draw the whole set."""
+        self.note = drawn.note
+        self._owners = drawn.owners
+        self._draw(ALL, neurons, drawn.ends, colours[drawn.owners])
+        self.dim()
+
+    def recolour(self, colours: Array, hidden: Array) -> None:
+        """Give all neurons other colours; hidden ones are not seen."""
+        layer = self.layer(ALL)
+        if layer is not None:
+            seen = np.array(colours, np.float32)
+            seen[hidden, 3] = 0
+            layer.track_colors = np.repeat(seen[self._owners], 2, axis=0)
+
+    def select(self, neurons: Neurons, rows: Sequence[int], colours: Array) -> None:
+        """Draw the selected neurons in detail, and what is beside them."""
+        size = 2 * min(self.grid(neurons.unit)[0])
+        if len(rows):
+            chosen = neurons.chosen(rows)
+            detailed = sketch(chosen, size, MOST_DETAILED)
+            # One is the brightest thing there is; of several each keeps its colour.
+            one = np.array([SELECTED_COLOUR]) if len(rows) == 1 else colours[sorted(rows)]
+            self._draw(SELECTED, chosen, detailed.ends, one[detailed.owners])
+        else:
+            self._forget(SELECTED)
+        if len(rows) and self.shown == NEIGHBOURS:
+            beside = np.unique(np.concatenate([neurons.near(row, 20 * size) for row in rows]))
+            beside = beside[~np.isin(beside, rows)]
+            near = neurons.chosen(beside)
+            drawn = sketch(near, size, MOST_DETAILED)
+            self._draw(NEIGHBOURS, near, drawn.ends, colours[beside][drawn.owners])
+        else:
+            self._forget(NEIGHBOURS)
+        self.dim()
+
+    def dim(self) -> None:
+        """Let what is selected stand out."""
+        chosen = self.layer(SELECTED) is not None
+        if (layer := self.layer(ALL)) is not None:
+            layer.visible = not chosen or self.shown == ALL
+            layer.opacity = DIMMED if chosen else 1.0
+        if (layer := self.layer(NEIGHBOURS)) is not None:
+            layer.opacity = 0.5
+
+    def mark(self, places: Array, kinds: Array, unit: str, here: int | None) -> None:
+        """Mark branch points (kind 0) and tips (kind 1), and one of them as that which is looked at."""
+        if not len(places):
+            self._forget("marks")
+            return
+        size, offset = self.grid(unit)
+        keep = np.arange(len(places))
+        if len(places) > MOST_MARKS:
+            keep = np.unique(np.linspace(0, len(places) - 1, MOST_MARKS).astype(int))
+            keep = keep if here is None else np.union1d(keep, [here])
+        faces = np.where(kinds[keep, None] == 0, [[0.25, 0.75, 1.0, 1.0]], [[1.0, 0.45, 0.75, 1.0]])
+        sizes = np.full(len(keep), 6.0)
+        if here is not None:
+            faces[keep == here] = (1.0, 1.0, 1.0, 1.0)
+            sizes[keep == here] = 11.0
+        rows = (places[keep] - np.asarray(offset)) / np.asarray(size)
+        active = self._viewer.layers.selection.active
+        self._forget("marks")
+        where = placement(size, offset, unit)
+        self._layers["marks"] = self._viewer.add_points(
+            rows,
+            **where,
+            name="branch points and tips",
+            size=sizes,
+            face_color=faces,
+            border_width=0.08,
+            border_color="black",
+            canvas_size_limits=(4, 14),
+            projection_mode="all",
+            blending="translucent_no_depth",
+            metadata={"segkit": {"role": "marks"}},
+        )
+        self._viewer.layers.selection.active = active
+
+    @property
+    def slices(self) -> int:
+        """How many slices before and behind the shown one traces are seen in."""
+        return self._slices
+
+    def show_slices(self, count: int) -> None:
+        """See traces in so many slices before and behind the shown one."""
+        self._slices = count
+        for name in (ALL, NEIGHBOURS, SELECTED):
+            if (layer := self.layer(name)) is not None:
+                layer.tail_length = layer.head_length = count
+
+    def clear(self) -> None:
+        """Remove all layers."""
+        for name in list(self._layers):
+            self._forget(name)
+
+    def release(self) -> None:
+        """Leave the layers to the viewer, where they can be removed by hand."""
+        for layer in self.layers:
+            layer.locked = False
+
+    # ---- how
+
+    def _draw(self, name: str, neurons: Neurons, ends: Array, colours: Array) -> None:
+        if not len(ends):
+            self._forget(name)
+            return
+        size, offset = self.grid(neurons.unit)
+        data, arguments, _ = edge_layer(neurons.nodes[ends], size, offset, neurons.unit)
+        arguments |= {
+            "name": _NAMES[name],
+            "tail_width": _WIDTHS[name],
+            "tail_length": self._slices,
+            "head_length": self._slices,
+            # What is selected is seen through everything else.
+            "blending": "translucent_no_depth" if name == SELECTED else "translucent",
+            "metadata": {"segkit": {"role": name}},
+        }
+        layer, each = self.layer(name), np.repeat(np.asarray(colours, np.float32), 2, axis=0)
+        if layer is not None and np.allclose(layer.translate, arguments["translate"]):
+            layer.data = data
+            layer.track_colors = each
+            layer.visible = True
+            return
+        self._forget(name)
+        active = self._viewer.layers.selection.active
+        layer = self._layers[name] = self._viewer.add_tracks(data, **arguments)
+        layer.track_colors = each
+        layer.locked = True
+        # napari looks for the value below the mouse in the active layer at each move.
+        self._viewer.layers.selection.active = active
+        if name == ALL:
+            self._below()
+
+    def _below(self) -> None:
+        """Move the layer of all traces below the other ones."""
+        layers = self._viewer.layers
+        mine = [layers.index(layer) for layer in self.layers]
+        at = layers.index(self._layers[ALL])
+        if at > min(mine):
+            layers.move(at, min(mine))
+
+    def _forget(self, name: str) -> None:
+        layer = self.layer(name)
+        self._layers.pop(name, None)
+        if layer is not None:
+            layer.locked = False
+            self._viewer.layers.remove(layer)
