@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from segkit import segment
 from segkit.errors import PluginError
-from segkit.segmentation import object_count
+from segkit.segmentation import _finishing, object_count
 
 SHAPE = (30, 36, 40)
 BLOCKS = [(30, 36, 40), (8, 8, 8), (7, 13, 40), (30, 5, 11), (16, 16, 16)]
@@ -48,7 +48,8 @@ def expected(prediction) -> np.ndarray:
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
 @pytest.mark.parametrize("block", BLOCKS)
-def test_blocks_and_workers_change_nothing(block, workers, prediction, expected) -> None:
+def test_blocks_and_workers_change_nothing(block, workers, prediction, expected, monkeypatch) -> None:
+    monkeypatch.setattr(_finishing, "_SIDE", 13)
     in_memory = segment(prediction, Thickened(), block_shape=block, workers=workers)
     np.testing.assert_array_equal(in_memory.read(), expected)
 

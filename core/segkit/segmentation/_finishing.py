@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from segkit.contracts import Segmenter
 from segkit.errors import PluginError
-from segkit.geometry import Box, Triple
+from segkit.geometry import Box, Lattice, Triple
 from segkit.segmentation._cutting import box_of
 from segkit.segmentation._merging import Relabelled
 from segkit.volume import Volume
@@ -19,6 +18,8 @@ from segkit.volume import Volume
 __all__ = ["Finished", "finished"]
 
 Array = np.ndarray[Any, Any]
+
+_SIDE = 128  # voxels of a block in memory
 
 
 def finished(stitched: Relabelled, prediction: Volume, segmenter: Segmenter) -> Finished | Relabelled:
@@ -74,14 +75,15 @@ class Finished:
         part: Array = ids[box.relative_to(seen.start).slices]
         return part
 
-    def computed(self, boxes: Iterable[Box], threads: int) -> Array:
-        """Return all of it as an array, computed box by box, several at once."""
+    def computed(self, threads: int) -> Array:
+        """Return all of it as an array, computed block by block, several at once."""
         whole = np.zeros(self.shape, np.uint64)
+        blocks = Lattice(Box.of_shape(self.shape), cast("Triple", tuple(max(1, min(_SIDE, n)) for n in self.shape)))
 
         def fill(box: Box) -> None:
             whole[box.slices] = self[box.slices]
 
         with ThreadPoolExecutor(threads, "segkit-finish") as pool:
-            for _ in pool.map(fill, boxes):
+            for _ in pool.map(fill, blocks):
                 pass
         return whole

@@ -40,6 +40,6 @@ def segment_in_memory(provisional: Provisional, min_size: int, progress: Progres
         progress(count + index, 2 * count)
         found.add(*columns[index], pairs)
     result = finished(Relabelled(layout, held, Names.of(found, min_size), workers), volume, provisional.segmenter)
-    whole = result.computed(iter(layout.lattice), workers) if isinstance(result, Finished) else result
+    whole = result.computed(workers) if isinstance(result, Finished) else result
     progress(2 * count, 2 * count)
     return volume.with_array(whole, "zyx")
