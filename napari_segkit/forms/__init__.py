@@ -8,7 +8,6 @@ from napari_segkit.forms._editors import BrowseButton, QuietCombo, number_text
 from napari_segkit.forms._fold import Fold
 from napari_segkit.forms._form import Form
 from napari_segkit.forms._page import Page, line, primary_button
-from napari_segkit.forms._recipe_form import RecipeForm
 from napari_segkit.forms._source_picker import SourcePicker, source_of_layer
 
 __all__ = [
@@ -18,7 +17,6 @@ __all__ = [
     "Form",
     "Page",
     "QuietCombo",
-    "RecipeForm",
     "SourcePicker",
     "colours",
     "line",

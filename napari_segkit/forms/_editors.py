@@ -14,6 +14,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
+    QCompleter,
     QFileDialog,
     QHBoxLayout,
     QLineEdit,
@@ -25,9 +26,10 @@ from qtpy.QtWidgets import (
 
 from segkit.parameters import Parameter, parse_text
 
-__all__ = ["BrowseButton", "Editor", "QuietCombo", "editor_for", "number_text"]
+__all__ = ["BrowseButton", "Editor", "QuietCombo", "QuietSpin", "editor_for", "number_text"]
 
 _LARGEST = 2**31 - 1
+SEARCHED_FROM = 12  # choices
 
 
 def number_text(value: float) -> str:
@@ -115,7 +117,7 @@ class WholeNumberEditor(Editor):
     """A spin box with the parameter's own bounds."""
 
     def __init__(self, parameter: Parameter) -> None:
-        spin = _QuietSpin()
+        spin = QuietSpin()
         low = -_LARGEST if parameter.minimum is None else int(parameter.minimum) + parameter.open_minimum
         high = _LARGEST if parameter.maximum is None else int(parameter.maximum) - parameter.open_maximum
         spin.setRange(max(-_LARGEST, low), min(_LARGEST, high))
@@ -133,7 +135,7 @@ class WholeNumberEditor(Editor):
         self.main.setValue(self.main.minimum() if value is None else int(value))
 
 
-class _QuietSpin(QSpinBox):  # type: ignore[misc]
+class QuietSpin(QSpinBox):  # type: ignore[misc]
     """A spin box that leaves the mouse wheel to the page unless it has the focus."""
 
     def __init__(self) -> None:
@@ -156,6 +158,16 @@ class QuietCombo(QComboBox):  # type: ignore[misc]
     def wheelEvent(self, event: Any) -> None:
         super().wheelEvent(event) if self.hasFocus() else event.ignore()
 
+    def make_searchable(self) -> None:
+        """Let the user type a part of what is looked for; only what is in the list can be chosen."""
+        self.setEditable(True)
+        self.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        completer = self.completer()
+        completer.setFilterMode(Qt.MatchFlag.MatchContains)
+        completer.setCompletionMode(QCompleter.CompletionMode.PopupCompletion)
+        self.lineEdit().setPlaceholderText("type to search")
+        self.lineEdit().editingFinished.connect(lambda: self.setEditText(self.itemText(self.currentIndex())))
+
 
 class ChoiceEditor(Editor):
     """A combo box of the allowed values."""
@@ -164,6 +176,8 @@ class ChoiceEditor(Editor):
         combo = QuietCombo()
         for choice in parameter.choices:
             combo.addItem(str(choice).replace("_", " "), choice)
+        if len(parameter.choices) >= SEARCHED_FROM:
+            combo.make_searchable()
         super().__init__(parameter, combo)
         combo.currentIndexChanged.connect(lambda _: self.changed.emit())
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QGridLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
-from napari_segkit.forms._editors import Editor, editor_for
+from napari_segkit.forms._editors import Editor, editor_for, text_of
 from napari_segkit.forms._fold import Fold
 from segkit.errors import UsageError
 from segkit.parameters import Parameter, check, parameters_of
@@ -21,8 +21,6 @@ _WRONG = "border: 1px solid #e5534b;"
 
 def tooltip_of(parameter: Parameter) -> str:
     """Return help, range and default of a parameter."""
-    from napari_segkit.forms._editors import text_of
-
     default = "none" if parameter.default is None else text_of(parameter.default) or "empty"
     given = "has to be given" if parameter.required else f"default {default}"
     help = parameter.help or parameter.name.replace("_", " ")
@@ -30,8 +28,27 @@ def tooltip_of(parameter: Parameter) -> str:
     return f"<qt>{_escaped(help)}<br><i>{_escaped(parameter.type_text)}; {_escaped(given)}</i></qt>"
 
 
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_plain(entry) for entry in value]
+    return value if isinstance(value, bool | int | float | str) else str(value)
+
+
 def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace("``", "'")
+
+
+def fitting(factory: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those values that are parameters of a factory and still are in their range."""
+    known, kept = {parameter.name: parameter for parameter in parameters_of(factory)}, {}
+    for name, value in values.items():
+        if name in known:
+            try:
+                check(known[name], value, name)
+            except UsageError:
+                continue
+            kept[name] = value
+    return kept
 
 
 class Form(QWidget):  # type: ignore[misc]
@@ -43,15 +60,19 @@ class Form(QWidget):  # type: ignore[misc]
         A component's factory, or a frozen keyword-only dataclass.
     first
         Names of the parameters to show in the first place, if not those that come first.
+    without
+        Names of the parameters to leave out.
     """
 
     changed = Signal()
 
-    def __init__(self, factory: Callable[..., Any], first: tuple[str, ...] = ()) -> None:
+    def __init__(self, factory: Callable[..., Any], first: tuple[str, ...] = (), without: tuple[str, ...] = ()) -> None:
         super().__init__()
         self.editors: dict[str, Editor] = {}
+        self.dots: dict[str, QToolButton] = {}
+        """The marks of fields that differ from their defaults; a click puts the default back."""
         self._complaints: dict[str, QLabel] = {}
-        parameters = parameters_of(factory)
+        parameters = [p for p in parameters_of(factory) if p.name not in without]
         plain = [p for p in parameters if (p.name in first if first else not p.advanced) or p.required]
         plain = plain[:MOST_VISIBLE] + [p for p in plain[MOST_VISIBLE:] if p.required]
         rest = [p for p in parameters if p not in plain]
@@ -93,11 +114,49 @@ class Form(QWidget):  # type: ignore[misc]
             grid.addWidget(complaint, 2 * row + 1, 0, 1, 2)
             self.editors[parameter.name] = editor
             self._complaints[parameter.name] = complaint
+            grid.addWidget(self._dot(parameter), 2 * row, 2, Qt.AlignmentFlag.AlignVCenter)
         return grid
+
+    def _dot(self, parameter: Parameter) -> QToolButton:
+        dot = self.dots[parameter.name] = QToolButton()
+        default = text_of(parameter.default) or "none" if not parameter.required else ""
+        dot.setText("\N{BLACK CIRCLE}")
+        dot.setStyleSheet("QToolButton { border: none; background: transparent; color: #6f97d8; padding: 0; }")
+        dot.setFixedSize(14, 18)
+        dot.setToolTip(f"<qt>Changed. Click for the default, {_escaped(default)}</qt>")
+        dot.setAccessibleName(f"put back the default of {parameter.name.replace('_', ' ')}")
+        keeping = dot.sizePolicy()
+        keeping.setRetainSizeWhenHidden(True)
+        dot.setSizePolicy(keeping)
+        dot.hide()
+        dot.clicked.connect(lambda _=False, name=parameter.name: self.reset((name,)))
+        return dot
 
     def _edited(self, name: str) -> None:
         self.problem(name)
+        self.dots[name].setVisible(self._differs(name))
         self.changed.emit()
+
+    def _differs(self, name: str) -> bool:
+        editor = self.editors[name]
+        if editor.parameter.required:
+            return False
+        try:
+            return bool(check(editor.parameter, editor.value(), name) != editor.parameter.default)
+        except UsageError:
+            return True
+
+    @property
+    def changed_fields(self) -> list[str]:
+        """Names of the fields that differ from their defaults."""
+        return [name for name in self.editors if self._differs(name)]
+
+    def reset(self, names: Iterable[str] | None = None) -> None:
+        """Put back the defaults of these fields, or of all."""
+        for name in self.editors if names is None else names:
+            parameter = self.editors[name].parameter
+            if not parameter.required:
+                self.editors[name].set_value(parameter.default)
 
     def problem(self, name: str) -> str:
         """Check one field, mark it if it is wrong, and return the sentence that says why, or an empty string."""
@@ -130,6 +189,18 @@ class Form(QWidget):  # type: ignore[misc]
             value = check(editor.parameter, editor.value(), name)
             if editor.parameter.required or value != editor.parameter.default:
                 found[name] = value
+        return found
+
+    def state(self) -> dict[str, Any]:
+        """Return what `values` does, as JSON says it; fields that are wrong are left out."""
+        found = {}
+        for name in self.changed_fields:
+            editor = self.editors[name]
+            try:
+                value = check(editor.parameter, editor.value(), name)
+            except UsageError:
+                continue
+            found[name] = _plain("none" if value is None else value)
         return found
 
     def set_values(self, values: Mapping[str, Any]) -> None:

@@ -1,8 +1,8 @@
 """Run folders as the viewer sees them: what is in them, and the wish for a preview that is left there.
 
 The trainer and the viewer share nothing but this folder. The viewer replaces ``preview/request.json`` when the user has
-settled on a slice; the trainer predicts that region between two steps, replaces ``preview/prediction.npy`` and says so in
-its journal.
+settled on a slice; the trainer predicts that region between two steps, writes it to a file beside that and says so in its
+journal. What the trainer understands is told in `segkit.training`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,17 @@ from segkit.durable import replace_file
 from segkit.errors import DataError
 from segkit.geometry import Box
 
-__all__ = ["RunContents", "contents_of", "is_run", "read_preview", "runs_in", "write_request"]
+__all__ = [
+    "RunContents",
+    "ask_for_patch",
+    "ask_to_stop",
+    "contents_of",
+    "is_run",
+    "read_patch",
+    "read_preview",
+    "runs_in",
+    "write_request",
+]
 
 
 def is_run(path: Path) -> bool:
@@ -91,7 +101,7 @@ def _source(value: Any) -> str:
     return first if isinstance(first, str) and first not in ("", "none") else ""
 
 
-def write_request(run: Path, source: str, box: Box, request: str) -> None:
+def write_request(run: Path, source: str, box: Box, request: str, *, every: int = 1, now: bool = False) -> None:
     """Ask the trainer of a run for a preview of a region, in place of what was asked before.
 
     Parameters
@@ -104,11 +114,45 @@ def write_request(run: Path, source: str, box: Box, request: str) -> None:
         The region, in voxels of the source.
     request
         A name for this request, which the answer repeats.
+    every
+        Steps after which it is answered again.
+    now
+        Whether to answer at once, whatever it costs.
     """
+    body = {"request": request, "source": source, "start": list(box.start), "shape": list(box.shape), "every": every}
+    _wish(run, "request", body | ({"now": True} if now else {}))
+
+
+def ask_for_patch(run: Path, request: str) -> None:
+    """Ask the trainer of a run to show one training patch."""
+    _wish(run, "patch", {"request": request})
+
+
+def _wish(run: Path, name: str, body: dict[str, Any]) -> None:
     folder = run / "preview"
-    folder.mkdir(exist_ok=True)
-    body = {"request": request, "source": source, "start": list(box.start), "shape": list(box.shape)}
-    replace_file(folder / "request.json", json.dumps(body).encode())
+    folder.mkdir(parents=True, exist_ok=True)
+    replace_file(folder / f"{name}.json", json.dumps(body).encode())
+
+
+def ask_to_stop(run: Path) -> None:
+    """Ask whoever trains a run, on whatever computer, to save everything and end; it looks about once a second.
+
+    Raises
+    ------
+    StorageError
+        If the folder cannot be written.
+    """
+    replace_file(run / "stop", b"")
+
+
+def read_patch(run: Path, record: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]] | None:
+    """Return ``image``, ``target``, ``output`` and ``mask`` of what a ``patch`` record announces; None if it is gone."""
+    path = Path(str(record["path"]))
+    try:
+        with np.load(path if path.is_absolute() else run / path, allow_pickle=False) as parts:
+            return {name: parts[name] for name in ("image", "target", "output", "mask")}
+    except (OSError, ValueError, EOFError, KeyError):
+        return None
 
 
 def read_preview(run: Path, record: Mapping[str, Any]) -> tuple[Box, np.ndarray[Any, np.dtype[np.uint8]]] | None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from napari_segkit.session._series import Series
+
 __all__ = ["Rate", "RunProgress", "eta_text"]
 
 MEMORY_SECONDS = 30.0
@@ -77,13 +79,13 @@ class RunProgress:
     step, steps
         Steps done and wanted.
     losses
-        Training loss by step, ascending.
+        Training loss by step.
     validations
         ``(loss, metrics)`` by step, ascending.
     best_step
         Step of the best validation; None before the first.
-    preview
-        The latest ``preview`` record; None before the first.
+    preview, patch
+        The latest ``preview`` and ``patch`` record; None before the first.
     checkpoint_step
         Step of the latest checkpoint; None before the first.
     reason
@@ -93,10 +95,11 @@ class RunProgress:
     state: Literal["waiting", "running", "finished", "failed"] = "waiting"
     step: int = 0
     steps: int = 0
-    losses: dict[int, float] = field(default_factory=dict)
+    losses: Series = field(default_factory=Series)
     validations: dict[int, tuple[float, Mapping[str, float]]] = field(default_factory=dict)
     best_step: int | None = None
     preview: Mapping[str, Any] | None = None
+    patch: Mapping[str, Any] | None = None
     checkpoint_step: int | None = None
     reason: str = ""
     rate: Rate = field(default_factory=Rate, repr=False)
@@ -109,13 +112,15 @@ class RunProgress:
                 self._begin(int(record.get("step", 0)), int(record.get("steps", 0)))
             elif event == "step":
                 self.step = int(record["step"])
-                self.losses[self.step] = _number(record.get("loss"))
+                self.losses.add(self.step, _number(record.get("loss")))
             elif event == "validation":
                 self._validated(record)
             elif event == "checkpoint":
                 self.checkpoint_step = int(record["step"])
             elif event == "preview":
                 self.preview = dict(record)
+            elif event == "patch":
+                self.patch = dict(record)
             elif event == "finished":
                 self.state, self.reason = "finished", str(record.get("reason", ""))
                 self.step = int(record.get("step", self.step))
@@ -127,7 +132,7 @@ class RunProgress:
     def _begin(self, step: int, steps: int) -> None:
         self.state, self.reason, self.rate = "running", "", Rate()
         self.step, self.steps = step, steps or self.steps
-        self.losses = {at: loss for at, loss in self.losses.items() if at <= step}
+        self.losses.cut(step)
         self.validations = {at: found for at, found in self.validations.items() if at <= step}
 
     def _validated(self, record: Mapping[str, Any]) -> None:
@@ -153,6 +158,14 @@ class RunProgress:
         if left is not None:
             parts.append(eta_text(left, clock))
         return " · ".join(parts)
+
+    @property
+    def best(self) -> tuple[str, float] | None:
+        """The metric that decides, and its best value; None before the first validation."""
+        found = self.validations.get(-1 if self.best_step is None else self.best_step)
+        if found is None:
+            return None
+        return next(iter(found[1].items()), ("loss", found[0]))
 
     def scores(self, most: int | None = None) -> str:
         """Return the latest validation in a sentence, with the first `most` metrics; empty before the first."""

@@ -7,20 +7,47 @@ trainer has published last is shown where it belongs, with the step it comes fro
 from __future__ import annotations
 
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_segkit.forms._source_picker import source_of_layer
+from napari_segkit.layers import layers_showing
 from napari_segkit.session._run_folder import read_preview, write_request
 from segkit.geometry import Box
+from segkit.volume import Volume
 
-__all__ = ["LAYER_NAME", "LivePreview", "visible_box"]
+__all__ = ["LAYER_NAME", "LivePreview", "layer_of_image", "visible_box"]
 
 LAYER_NAME = "live preview"
 SETTLED_MS = 300
 LARGEST_SIDE = 768
+BOX_DEPTH = 16
+BOX_SIDE = 192
+UPDATING = "updating\N{HORIZONTAL ELLIPSIS}"
+
+
+def layer_of_image(viewer: Any, image: Volume | None, source: str) -> Any:
+    """Return the layer that shows an image: by its place, its voxels, or its name and extent; None if there is none."""
+    layers = [
+        layer
+        for layer in viewer.layers
+        if type(layer).__name__ == "Image" and not layer.metadata.get("segkit", {}).get("preview")
+    ]
+    showing = [layer for layer in layers_showing(viewer, source) if layer in layers] if source else []
+    if showing:
+        return showing[0]
+    if image is None:
+        return None
+    for layer in layers:
+        if (layer.data[0] if layer.multiscale else layer.data) is image.array:
+            return layer
+    for layer in layers:
+        shape = tuple(layer.level_shapes[0]) if layer.multiscale else tuple(layer.data.shape)
+        if layer.name == image.source and shape == image.spatial_shape:
+            return layer
+    return None
 
 
 def visible_box(layer: Any, viewer: Any) -> Box | None:
@@ -49,6 +76,17 @@ def visible_box(layer: Any, viewer: Any) -> Box | None:
     return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
 
 
+def box_around(slice_box: Box, shape: Any) -> Box:
+    """Return a small box around the middle of a slice, within an image of this shape."""
+    start, stop = [0, 0, 0], [0, 0, 0]
+    for axis in range(3):
+        side = min(BOX_DEPTH if axis == 0 else BOX_SIDE, int(shape[axis]))
+        middle = (slice_box.start[axis] + slice_box.stop[axis]) // 2
+        start[axis] = int(np.clip(middle - side // 2, 0, shape[axis] - side))
+        stop[axis] = start[axis] + side
+    return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+
+
 class LivePreview(QObject):  # type: ignore[misc]
     """The preview of one run over one image layer.
 
@@ -66,12 +104,17 @@ class LivePreview(QObject):  # type: ignore[misc]
         self._run: Path | None = None
         self._image: Any = None
         self._source = ""
+        self._session = token_hex(3)
         self._requests = 0
         self._asked: tuple[str, Box] | None = None
         self._shown: Any = None
         self._planes: np.ndarray[Any, Any] | None = None
+        self._box: Box | None = None
+        self._said = ""
         self.channel = 0
         self.enabled = True
+        self.every = 50
+        self.whole_box = False
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLED_MS)
@@ -107,13 +150,29 @@ class LivePreview(QObject):  # type: ignore[misc]
         source
             Where the voxels of that layer are on disk.
         """
-        self._run, self._image, self._source = (
-            run,
-            image,
-            source or (source_of_layer(image) if image is not None else ""),
-        )
+        self._run, self._image, self._source = run, image, source
         self._asked = None
         self.ask()
+
+    @property
+    def run(self) -> Path | None:
+        """The run that is asked; None for none."""
+        return self._run
+
+    @property
+    def image(self) -> Any:
+        """The layer that previews are laid over."""
+        return self._image
+
+    def set_options(self, *, enabled: bool, every: int, whole_box: bool) -> None:
+        """Choose whether, how often and what to preview; what is different is asked for at once."""
+        changed = (every, whole_box) != (self.every, self.whole_box) or (enabled and not self.enabled)
+        self.enabled, self.every, self.whole_box = enabled, every, whole_box
+        if self.layer is not None:
+            self.layer.visible = enabled
+        if changed:
+            self._asked = None
+            self.ask()
 
     def stop(self) -> None:
         """Ask for no more previews; what is shown stays."""
@@ -122,23 +181,40 @@ class LivePreview(QObject):  # type: ignore[misc]
     def _moved(self, event: Any = None) -> None:
         if self._run is not None and self.enabled:
             self._settle.start()
+            if self._said and self._box is not None and self.wanted_box() not in (None, self._box):
+                self._write_on_canvas(f"{self._said} ({UPDATING})")
 
-    def ask(self) -> None:
-        """Write the request for what is on show, unless it was asked for already."""
-        if self._run is None or self._image is None or not self._source or not self.enabled:
-            return
-        if self._image not in self._viewer.layers:
-            self._image = None
-            return
+    def wanted_box(self) -> Box | None:
+        """Return the region that is to be shown now; None in 3D, or without an image."""
+        if self._image is None or self._image not in self._viewer.layers:
+            return None
         box = visible_box(self._image, self._viewer)
-        if box is None or (self._asked and self._asked[1] == box):
+        if box is not None and self.whole_box:
+            return box_around(box, self._image.level_shapes[0] if self._image.multiscale else self._image.data.shape)
+        return box
+
+    def ask(self, *, now: bool = False) -> None:
+        """Write the request for what is on show, unless it was asked for already.
+
+        Parameters
+        ----------
+        now
+            Ask again, and for an answer at once.
+        """
+        if self._run is None or not self._source or not (self.enabled or now):
+            return
+        box = self.wanted_box()
+        if box is None or (not now and self._asked and self._asked[1] == box):
             return
         self._requests += 1
-        self._asked = (str(self._requests), box)
-        self._run.mkdir(parents=True, exist_ok=True)
-        write_request(self._run, self._source, box, self._asked[0])
+        # Requests of an earlier viewer, to the same run, are others.
+        self._asked = (f"{self._session}-{self._requests}", box)
+        try:
+            write_request(self._run, self._source, box, self._asked[0], every=self.every, now=now)
+        except OSError:
+            return  # a run folder that cannot be written can be watched, but not asked
         if self.layer is not None:
-            self.told.emit("Live preview, updating\N{HORIZONTAL ELLIPSIS}")
+            self.told.emit(f"Live preview, {UPDATING}")
 
     @property
     def layer(self) -> Any:
@@ -147,21 +223,19 @@ class LivePreview(QObject):  # type: ignore[misc]
 
     def show_answer(self, record: dict[str, Any]) -> bool:
         """Show what a ``preview`` record announces; return whether there was something to show."""
-        if self._run is None or self._image is None or not self.enabled or self._image not in self._viewer.layers:
+        if self._run is None or self._image is None or self._image not in self._viewer.layers:
             return False
         found = read_preview(self._run, record)
         if found is None:
             return False
-        box, self._planes = found
-        self._draw(box)
+        self._box, self._planes = found
+        self._draw(self._box)
         current = self._asked is None or record.get("request") == self._asked[0]
         seconds = record.get("seconds")
         took = f", {seconds:.2g} s" if isinstance(seconds, int | float) else ""
-        text = f"preview of step {record['step']}{took}"
-        self._write_on_canvas(text if current else f"{text} (updating\N{HORIZONTAL ELLIPSIS})")
-        self.told.emit(
-            f"Live preview, step {record['step']}" if current else "Live preview, updating\N{HORIZONTAL ELLIPSIS}"
-        )
+        self._said = f"preview of step {record['step']}{took}"
+        self._write_on_canvas(self._said if current else f"{self._said} ({UPDATING})")
+        self.told.emit(f"Live preview, step {record['step']}" if current else f"Live preview, {UPDATING}")
         return True
 
     def _draw(self, box: Box) -> None:
@@ -224,6 +298,6 @@ class LivePreview(QObject):  # type: ignore[misc]
             from napari.components.overlays import TextOverlay
 
             overlays["segkit_preview"] = TextOverlay(text=text, visible=True, position="bottom_left", font_size=9)
-        else:
+        elif overlays["segkit_preview"].text != text:
             overlays["segkit_preview"].text = text
         self._fit_text()

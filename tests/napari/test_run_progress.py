@@ -43,7 +43,8 @@ def test_a_whole_run() -> None:
         1.0,
     )
     assert (run.state, run.step, run.steps) == ("running", 2, 100)
-    assert run.losses == {1: 0.9, 2: 0.8}
+    assert list(zip(run.losses.steps, run.losses.values, strict=True)) == [(1, 0.9), (2, 0.8)]
+    assert run.best == ("dice", 0.25)
     assert run.best_step == run.checkpoint_step == 2
     assert run.preview is not None
     assert "dice 0.25" in run.scores()
@@ -58,8 +59,8 @@ def test_a_resumed_run_forgets_what_it_computes_again() -> None:
     run.feed([{"event": "started", "step": 0, "steps": 100}, *(step(n) for n in range(1, 31))], 0.0)
     run.feed([{"event": "validation", "step": 25, "loss": 1.0, "metrics": {}, "best": True}], 0.0)
     run.feed([{"event": "started", "step": 20, "steps": 200}, step(21, 0.1)], 1.0)
-    assert max(run.losses) == 21
-    assert run.losses[21] == 0.1
+    assert max(run.losses.steps) == 21
+    assert run.losses.at(21) == 0.1
     assert len(run.losses) == 21
     assert run.validations == {}
     assert run.steps == 200
@@ -74,7 +75,7 @@ def test_a_failure_keeps_its_message() -> None:
 def test_unknown_events_and_undefined_losses_are_taken() -> None:
     run = RunProgress()
     run.feed([{"event": "started", "step": 0, "steps": 10}, {"event": "later_version"}, step(1) | {"loss": None}], 0.0)
-    assert run.losses[1] != run.losses[1]
+    assert run.losses.at(1) != run.losses.at(1)
 
 
 def test_the_rate_follows_the_last_half_minute() -> None:

@@ -1,0 +1,99 @@
+"""The size of a training patch: the largest that fits, found out by trying, or typed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from napari_segkit.forms import line
+from napari_segkit.forms._editors import QuietSpin
+from napari_segkit.session._trainings import Measured
+
+__all__ = ["PatchEditor"]
+
+
+class PatchEditor(QWidget):  # type: ignore[misc]
+    """Three spin boxes (z, y, x), and a tick that leaves them to a trial."""
+
+    changed = Signal()
+    measure_wanted = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.automatic = QCheckBox("auto")
+        self.automatic.setToolTip(
+            "<qt>Try a step in a process of its own, and take the largest patch that fits into 80 % of the free memory and "
+            "takes at most a second</qt>"
+        )
+        self.automatic.setAccessibleName("automatic patch")
+        self.automatic.setChecked(True)
+        self.spins = [QuietSpin() for _ in range(3)]
+        self.measure = QPushButton("Measure")
+        self.measure.setToolTip("Try a step now, and say what memory and time it takes")
+        self.measure.setAccessibleName("measure a step")
+        row = QHBoxLayout()
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
+        row.addWidget(self.automatic)
+        for axis, spin, value in zip("zyx", self.spins, (16, 96, 96), strict=True):
+            spin.setRange(1, 4096)
+            spin.setValue(value)
+            spin.setKeyboardTracking(False)
+            spin.setMinimumWidth(46)
+            spin.setToolTip(f"Voxels of a patch along {axis}")
+            spin.setAccessibleName(f"patch {axis}")
+            spin.valueChanged.connect(lambda _: self.changed.emit())
+            row.addWidget(spin, 1)
+        self.said = line()
+        self.said.hide()
+        below = QHBoxLayout()
+        below.setContentsMargins(0, 0, 0, 0)
+        below.addWidget(self.said, 1)
+        below.addWidget(self.measure)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addLayout(row)
+        layout.addLayout(below)
+        self.automatic.toggled.connect(self._toggled)
+        self.measure.clicked.connect(lambda _=False: self.measure_wanted.emit())
+        self._toggled(True)
+
+    def _toggled(self, automatic: bool) -> None:
+        for spin in self.spins:
+            spin.setEnabled(not automatic)
+        self.changed.emit()
+
+    def value(self) -> tuple[int, int, int] | None:
+        """Return the typed shape; None where it is left to a trial."""
+        return None if self.automatic.isChecked() else self.shape
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """What the spin boxes show."""
+        z, y, x = (int(spin.value()) for spin in self.spins)
+        return z, y, x
+
+    def set_value(self, shape: Any) -> None:
+        """Show a shape; None leaves it to a trial."""
+        if shape is not None:
+            for spin, value in zip(self.spins, shape, strict=True):
+                spin.setValue(int(value))
+        self.automatic.setChecked(shape is None)
+        self.say("")
+
+    def show_measured(self, measured: Measured) -> None:
+        """Show what a trial has found."""
+        for spin, value in zip(self.spins, measured.patch_shape, strict=True):
+            spin.blockSignals(True)
+            spin.setValue(value)
+            spin.blockSignals(False)
+        memory = "" if measured.memory is None else f"{max(measured.memory, 1e7) / 1e9:.2g} GB · "
+        self.say(f"{memory}{measured.seconds:.2g} s a step")
+
+    def say(self, text: str) -> None:
+        """Say something under the boxes."""
+        self.said.setText(text)
+        self.said.setVisible(bool(text))
