@@ -84,8 +84,9 @@ class Answers:
 
         options = dict(request["options"])
         model = self._model(request["model"], options.pop("device", "auto"))
-        names = {"block": "block_shape"}
-        chosen = {names.get(key, key): tuple(v) if isinstance(v, list) else v for key, v in options.items()}
+        if "block" in options:
+            options["block_shape"] = options.pop("block")
+        chosen: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
         lazy, _ = plan_prediction(model, request["source"], region=request["region"], **chosen)
         found = preflight(lazy, Path(request["target"]))
         return {

@@ -74,13 +74,15 @@ class Tiles:
 
     def levels(self, channel: int) -> list[TiledLevel]:
         """Return one channel as the levels of a layer: coarser ones leave out voxels, and show what is there."""
-        made, factors = [], (1, 1, 1)
+        made: list[TiledLevel] = []
+        factors: Triple = (1, 1, 1)
         while True:
             made.append(TiledLevel(self, channel, factors))
             shape = made[-1].shape
             if max(shape[1:]) <= _COARSEST:
                 break
-            factors = (factors[0], *(f * 2 if n > 1 else f for f, n in zip(factors[1:], shape[1:], strict=True)))
+            y, x = (f * 2 if n > 1 else f for f, n in zip(factors[1:], shape[1:], strict=True))
+            factors = (factors[0], y, x)
         made[0].only = len(made) == 1
         return made
 
@@ -250,7 +252,9 @@ class _Part:
             at = parts.index(Ellipsis)
             parts[at : at + 1] = [slice(None)] * (4 - len(parts))
         parts += [slice(None)] * (3 - len(parts))
-        start, stop, after = [], [], []
+        start: list[int] = []
+        stop: list[int] = []
+        after: list[slice | int] = []
         for part, first, length in zip(parts, self._start, self.shape, strict=True):
             if isinstance(part, slice):
                 a, b, step = part.indices(length)

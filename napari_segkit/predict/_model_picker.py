@@ -61,12 +61,13 @@ class ModelPicker(QWidget):  # type: ignore[misc]
     @property
     def place(self) -> Path | None:
         """The run or package that is chosen."""
-        return self.runs.currentData()
+        chosen = self.runs.currentData()
+        return chosen if isinstance(chosen, Path) else None
 
     @property
     def name(self) -> str:
         """What the run or package is called."""
-        return self.runs.currentText()
+        return str(self.runs.currentText())
 
     def add(self, place: str) -> None:
         """Offer another run or package, and choose it."""

@@ -149,6 +149,7 @@ class PredictPage(Page):
     def _predict(self, then: tuple[Mapping[str, Any], ...] = ()) -> Job:
         chosen = self.choice.prediction()
         self.live_button.setChecked(False)
+        self.trying.remove()
         self.estimator.want(None)
         if not self.estimator.pending:
             self.answers.close()  # the memory is for the job
@@ -231,6 +232,7 @@ class PredictPage(Page):
             self.live_button.setChecked(False)
             self.session.report(error, self.title)
             return
+        self.trying.remove()
         self.overlay.start(card.package, card, level, device)
 
     def toggle_overlay(self) -> None:
@@ -261,6 +263,10 @@ class PredictPage(Page):
     def _segmented(self, job: Job) -> None:
         self._results_changed()
         self.tracing.objects.choose(job.output)
+        self.instances.preview.setChecked(False)
+        for layer in layers_showing(self.viewer, str(job.extra.get("source", ""))):
+            if self._predicts(layer):
+                layer.visible = False  # two overlays at once are hard to read; G shows it again
         self._show_result(str(job.output))
         self._go_on(job, "segmentation")
 
@@ -279,7 +285,9 @@ class PredictPage(Page):
     def _show_result(self, place: str) -> None:
         def opened(found: list[Any]) -> None:
             if not layers_showing(self.viewer, place):
+                active = self.viewer.layers.selection.active
                 add_layers(self.viewer, found)
+                self.viewer.layers.selection.active = active
 
         for layer in layers_showing(self.viewer, place):
             layer.visible = True

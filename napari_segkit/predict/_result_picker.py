@@ -73,18 +73,18 @@ class ResultPicker(QWidget):  # type: ignore[misc]
                 entries.append((f"layer {layer.name}", layer))
         entries += [(Path(place.rstrip("/")).name, place) for place in self._places if place not in results]
         listed = [(self.combo.itemText(i), self.combo.itemData(i)) for i in range(self.combo.count())]
+        if not results:
+            entries.insert(0, (f"No {self._what} yet", None))
         if entries == listed:
             return
         self.combo.blockSignals(True)
         self.combo.clear()
         for text, data in entries:
             self.combo.addItem(text, data)
-        if not entries:
-            self.combo.addItem(f"No {self._what} yet", None)
         index = next((i for i, (_, data) in enumerate(entries) if data is chosen or data == chosen), 0)
         self.combo.setCurrentIndex(index)
         self.combo.blockSignals(False)
-        self.combo.setEnabled(bool(entries))
+        self.combo.setEnabled(entries[-1][1] is not None)
         self._chosen()
 
     def _chosen(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QMenu, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from napari_segkit.forms import line
 from napari_segkit.session import Job
@@ -24,24 +24,28 @@ class RunAll(QWidget):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self._running = False
-        self.button = QToolButton()
-        self.button.setText("Run all")
-        self.button.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
-        self.button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.button = QPushButton("Run all")
         self.button.setAccessibleName("Run all")
-        menu = QMenu(self.button)
+        self.steps = QPushButton("Steps")
+        self.steps.setFixedWidth(76)
+        self.steps.setAccessibleName("steps of Run all")
+        self.steps.setToolTip("Tick the steps that Run all takes")
+        menu = QMenu(self.steps)
         self.ticks = {}
         for kind, text in STAGES:
             action = self.ticks[kind] = menu.addAction(text)
             action.setCheckable(True)
             action.setChecked(True)
-        self.button.setMenu(menu)
+        self.steps.setMenu(menu)
+        row = QHBoxLayout()
+        row.addWidget(self.button, 1)
+        row.addWidget(self.steps)
         self.text = line()
         self.text.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
         layout.setSpacing(2)
-        layout.addWidget(self.button)
+        layout.addLayout(row)
         layout.addWidget(self.text)
         self.button.clicked.connect(lambda _=False: self.end.emit() if self._running else self.start.emit())
         self.show_job(None)
@@ -55,6 +59,7 @@ class RunAll(QWidget):  # type: ignore[misc]
         """Show a job that something follows; None where there is none."""
         self._running = job is not None
         self.button.setText("Stop after this step" if job else "Run all")
+        self.steps.setVisible(job is None)
         self.button.setToolTip(
             "Let the step that runs come to its end, and start none after it"
             if job

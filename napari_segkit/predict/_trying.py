@@ -62,6 +62,13 @@ class Trying(QObject):  # type: ignore[misc]
 
         self._session.in_background(caught(work), partial(self._done, card, level), "Predict")
 
+    def remove(self) -> None:
+        """Take what was tried off the canvas."""
+        for layer in self.layers:
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+        self.layers = []
+
     def _done(self, card: ModelCard, level: Level, found: Any) -> None:
         self.busy = False
         if isinstance(found, Exception):
@@ -69,9 +76,7 @@ class Trying(QObject):  # type: ignore[misc]
             self._session.report(found, "Predict")
             return
         names, box, voxels, seconds = found
-        for layer in self.layers:
-            if layer in self._viewer.layers:
-                self._viewer.layers.remove(layer)
+        self.remove()
         self.layers = add_channels(
             self._viewer, list(voxels), names, "try it", level, box.start, fractions=card.fractions
         )

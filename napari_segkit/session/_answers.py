@@ -130,18 +130,14 @@ class Answering:
 
     def close(self) -> None:
         """End the child, which is started again when it is asked again."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    pipe.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._release()
 
     def _release(self) -> None:
         if self._said is not None:
             self._said.close()
-            self._said = None
         process, self._process = self._process, None
         if process is not None:
             for pipe in (process.stdin, process.stdout):

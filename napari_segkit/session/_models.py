@@ -140,9 +140,11 @@ def _bare(name: str) -> str:
 
 
 def _score(details: Mapping[str, Any]) -> str:
-    numbers = {key: value for key, value in details.items() if key != "step" and isinstance(value, int | float)}
-    names = [name for name in numbers if "loss" not in name] or list(numbers)
-    return f"{names[0].replace('_', ' ')} {numbers[names[0]]:.3g}" if names else ""
+    scores = dict(details.get("metrics") or {})
+    if isinstance(details.get("loss"), int | float):
+        scores["loss"] = details["loss"]
+    name = next((name for name, value in scores.items() if isinstance(value, int | float)), "")
+    return f"{name.replace('_', ' ')} {scores[name]:.3g}" if name else ""
 
 
 def _data(run: Path) -> str:

@@ -50,7 +50,7 @@ def levels_of(image: Volume) -> list[Level]:
     """Return the levels of an image that can be opened by themselves, the finest first; reads metadata only."""
     from segkit.opening import open_volume
 
-    found = []
+    found: list[Level] = []
     for level in (image, *image.levels):
         if found:
             try:
