@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QSizePolicy, QTableWidget, QTableWidgetItem
 
 from napari_segkit.forms import QuietCombo
 from napari_segkit.session import AnnotationBox
@@ -22,6 +22,7 @@ TIPS = (
     "When it was saved last; that happens by itself",
 )
 ROW = 26
+ROLE = 64
 MOST_ROWS = 6
 
 
@@ -37,8 +38,10 @@ class BoxList(QTableWidget):  # type: ignore[misc]
         self.setHorizontalHeaderLabels(list(COLUMNS))
         for column, tip in enumerate(TIPS):
             self.horizontalHeaderItem(column).setToolTip(tip)
-            mode = QHeaderView.ResizeMode.Stretch if column == 0 else QHeaderView.ResizeMode.ResizeToContents
+            mode = QHeaderView.ResizeMode.ResizeToContents
+            mode = {0: QHeaderView.ResizeMode.Stretch, 1: QHeaderView.ResizeMode.Fixed}.get(column, mode)
             self.horizontalHeader().setSectionResizeMode(column, mode)
+        self.setColumnWidth(1, ROLE)
         self.horizontalHeader().setMinimumSectionSize(30)
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(ROW)
@@ -46,10 +49,14 @@ class BoxList(QTableWidget):  # type: ignore[misc]
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.setTabKeyNavigation(False)
         self.setAccessibleName("boxes")
         self.setToolTip("The boxes of this image")
-        self.setStyleSheet("QTableWidget { font-size: 11px; } QTableWidget::item { padding: 0 2px; }")
+        self.setStyleSheet(
+            "QTableWidget { font-size: 11px; } QTableWidget::item { padding: 0 1px; } "
+            "QHeaderView::section { font-size: 10px; padding: 0 3px; }"
+        )
         self._boxes: list[AnnotationBox] = []
         self.itemChanged.connect(self._edited)
         self.show_boxes([])
@@ -104,7 +111,11 @@ class BoxList(QTableWidget):  # type: ignore[misc]
     def _role(self, box: AnnotationBox) -> QuietCombo:
         combo = QuietCombo()
         combo.addItems(["Train", "Check"])
-        combo.setMinimumContentsLength(5)
+        combo.setMinimumContentsLength(1)
+        combo.setStyleSheet(
+            "QComboBox { padding: 0 2px; font-size: 11px; min-width: 20px; } QComboBox::drop-down { width: 14px; } "
+            "QComboBox::down-arrow { width: 8px; height: 8px; }"
+        )
         combo.setAccessibleName(f"role of {box.name}")
         combo.setToolTip("Train on this box, or hold it out to check what was learnt")
         combo.currentIndexChanged.connect(lambda index: self.role_chosen.emit(box, ("train", "check")[index]))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_segkit.data._box_layers import point_at_centre
@@ -92,7 +93,11 @@ class ImageSection(QWidget):  # type: ignore[misc]
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
         layout.addLayout(rows)
-        for widget in (self.card, self.smooth, self.overview):
+        described = QHBoxLayout()
+        described.addWidget(self.card, 1)
+        described.addWidget(self.voxel_size.chip, 0, Qt.AlignmentFlag.AlignTop)
+        layout.addLayout(described)
+        for widget in (self.smooth, self.overview):
             layout.addWidget(widget)
         session.jobs.when_done("convert", self._converted)
         self.update_shown()
@@ -169,7 +174,7 @@ class ImageSection(QWidget):  # type: ignore[misc]
             image, labels = add_layers(self.viewer, data)
             self._choose_in_list(image)
             self.session.data.choose_labels(volume_of_layer(labels))
-            self.viewer.reset_view()
+            self.viewer.fit_to_view()
 
         self.session.in_background(tiny_neurites, done, "Data")
 
@@ -225,7 +230,7 @@ class ImageSection(QWidget):  # type: ignore[misc]
                 rescale(layer, image.offset, ratio, ("nm",) * 3)  # type: ignore[arg-type]
                 if layer.metadata.get("segkit", {}).get("unit"):
                     layer.metadata = {**layer.metadata, "segkit": {**layer.metadata["segkit"], "unit": "nm"}}
-        self.viewer.reset_view()
+        self.viewer.fit_to_view()
         self.update_shown()
 
     # ---- large images

@@ -58,8 +58,10 @@ class Ready(QWidget):  # type: ignore[misc]
             widget.deleteLater()
         missing = [check for check in checks if not check.ready]
         self._step = missing[0].fix if missing else None
+        offered = [self._step]
         for check in checks:
-            self.rows.addWidget(self._row(check, button=check.fix is not None and check.fix is not self._step))
+            self.rows.addWidget(self._row(check, button=check.fix not in offered))
+            offered.append(check.fix)
         self.next.setVisible(not missing or self._step is not None)
         text = "Continue to Train" if self._step is None else self._step.label
         self.next.setText(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QLabel, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_segkit.data._box_layers import BoxLayers, point_at_centre
 from napari_segkit.data._box_list import BoxList
@@ -45,9 +45,7 @@ class TruthSection(QWidget):  # type: ignore[misc]
             group.addButton(button)
             segments.addWidget(button, 1)
             button.clicked.connect(lambda _=False, truth=truth: session.data.choose_truth(truth))
-        self.pages = QStackedWidget()
-        self.pages.addWidget(self._paint_page())
-        self.pages.addWidget(self._load_page())
+        self.pages = {"paint": self._paint_page(), "load": self._load_page()}
         self.hold_out = QuietCombo()
         self.hold_out.addItem(AUTO, "auto")
         self.hold_out.addItem(BOXES, "boxes")
@@ -61,7 +59,8 @@ class TruthSection(QWidget):  # type: ignore[misc]
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
         layout.addLayout(segments)
-        layout.addWidget(self.pages)
+        for page in self.pages.values():
+            layout.addWidget(page)
         layout.addLayout(held)
         viewer.layers.selection.events.active.connect(self._layer_chosen)
         self.update_shown()
@@ -91,7 +90,6 @@ class TruthSection(QWidget):  # type: ignore[misc]
         layout.addWidget(self.list)
         layout.addWidget(self.classes)
         layout.addWidget(line("What is not painted (0) is not annotated: nothing is learnt there."))
-        layout.addStretch(1)
         return page
 
     def _load_page(self) -> QWidget:
@@ -108,7 +106,6 @@ class TruthSection(QWidget):  # type: ignore[misc]
         row.addWidget(self.fix)
         layout.addWidget(self.picker)
         layout.addLayout(row)
-        layout.addStretch(1)
         return page
 
     # ---- boxes
@@ -215,11 +212,10 @@ class TruthSection(QWidget):  # type: ignore[misc]
         data = self.session.data
         painting = data.truth == "paint"
         (self.paint if painting else self.load).setChecked(True)
-        self.pages.setCurrentIndex(0 if painting else 1)
-        self.pages.setFixedHeight(self.pages.currentWidget().sizeHint().height())
+        for truth, page in self.pages.items():
+            page.setVisible(truth == data.truth)
         self.classes.show_classes(data.boxes.classes)
         self.list.show_boxes(self.layers.boxes)
-        self.pages.setFixedHeight(self.pages.currentWidget().sizeHint().height())
         if not painting:
             self._picked()
         fit = data.fit

@@ -21,7 +21,7 @@ CHIPS = {
 
 
 class VoxelSize(QWidget):  # type: ignore[misc]
-    """Three numbers, a unit, and a chip that says where they come from."""
+    """Three numbers and a unit, and `chip`, which says where they come from and is placed by whoever uses this."""
 
     edited = Signal(object)
     """Another size, in nm (z, y, x)."""
@@ -34,7 +34,7 @@ class VoxelSize(QWidget):  # type: ignore[misc]
         self.lines: list[QLineEdit] = []
         for axis in "zyx":
             edit = QLineEdit()
-            edit.setMinimumWidth(36)
+            edit.setMinimumWidth(30)
             edit.setAccessibleName(f"voxel size {axis}")
             edit.setToolTip(f"Size of a voxel along {axis}. All layers move along.")
             edit.editingFinished.connect(self._typed)
@@ -43,12 +43,12 @@ class VoxelSize(QWidget):  # type: ignore[misc]
         self.unit = QuietCombo()
         self.unit.addItems(list(FACTORS))
         self.unit.setMinimumContentsLength(2)
+        self.unit.setMaximumWidth(70)
         self.unit.setToolTip("Unit of the three numbers")
         self.unit.setAccessibleName("unit of the voxel size")
         self.unit.currentTextChanged.connect(lambda _: self._show())
         self.chip = QLabel()
         layout.addWidget(self.unit)
-        layout.addWidget(self.chip)
         self._size: Spacing = (1.0, 1.0, 1.0)
         self.show_size(None, "assumed")
 

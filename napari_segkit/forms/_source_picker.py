@@ -48,6 +48,7 @@ class SourcePicker(QWidget):  # type: ignore[misc]
         self._places: list[str] = []
         self.combo = QuietCombo()
         self.combo.setAccessibleName(what)
+        self.combo.setPlaceholderText(NOTHING)
         self.browse = BrowseButton(f"Choose {what} from a file, folder or URL")
         menu = QMenu(self.browse)
         menu.addAction("File\N{HORIZONTAL ELLIPSIS}", lambda: self.add_place(QFileDialog.getOpenFileName(self)[0]))
@@ -111,9 +112,16 @@ class SourcePicker(QWidget):  # type: ignore[misc]
             index = 0
         self.combo.blockSignals(False)
         self.combo.setCurrentIndex(
-            index if index >= 0 else next((i for i in range(self.combo.count()) if self._usable(i)), -1)
+            index
+            if index >= 0
+            else next((i for i in range(self.combo.count()) if self._usable(i) and self._first_kind(i)), -1)
         )
         self.changed.emit()
+
+    def _first_kind(self, index: int) -> bool:
+        """Return whether an item is what is usually chosen; anything else is chosen by people only."""
+        data = self.combo.itemData(index)
+        return data is None or isinstance(data, str) or _type(data) == self._kinds[0]
 
     def _usable(self, index: int) -> bool:
         return bool(self.combo.model().item(index).isEnabled())

@@ -14,7 +14,7 @@ from segkit.volume import Spacing, Volume
 __all__ = ["Fit", "fit"]
 
 _WHOLE = 0.01  # of a voxel
-_WORDS = {2: "half", 3: "a third of", 4: "a quarter of", 8: "an eighth of"}
+_WORDS = {2: "half", 3: "a third of the", 4: "a quarter of the", 8: "an eighth of the"}
 
 
 @dataclass(frozen=True, eq=False)
