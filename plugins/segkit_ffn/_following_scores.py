@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from segkit.geometry import Box
 from segkit.metrics import OverlapMetrics
 from segkit_ffn._movement import Movement
 from segkit_ffn._settling import settled, steps_within
@@ -43,16 +44,21 @@ class FollowingScores:
 
     def update(self, prediction: Array, target: Array, mask: Array) -> None:
         """Add one batch; see `segkit.contracts.Metrics`."""
-        self._voxels.update(prediction, target, mask)
         reach = steps_within(self._movement, prediction.shape)
-        steps = np.array([step for step in product(*(range(-r, r + 1) for r in reach)) if any(step)])
-        for one in range(len(target) if len(steps) else 0):
+        steps = np.array([step for step in product(*(range(-r, r + 1) for r in reach)) if any(step)]).reshape(-1, 3)
+        far = np.array(self._movement.radius) + np.multiply(reach, self._movement.deltas)
+        for one in range(len(target)):
             seed = settled(self._movement, target[one, 0] > 0.5)
-            z, y, x = (steps.reshape(-1, 3) * self._movement.deltas + seed).T
-            prediction_there, target_there, mask_there = (
-                array[one : one + 1, :, z, y, x][..., None, None] for array in (prediction, target, mask)
-            )
-            self._moves.update(prediction_there, target_there, mask_there)
+            # What whole steps do not lead to was not looked at.
+            seen = Box.of_shape((2 * far + 1).tolist(), (seed - far).tolist()) & Box.of_shape(target.shape[2:])
+            assert seen is not None
+            wanted, found, known = (array[one : one + 1] for array in (target, prediction, mask))
+            within = (..., *seen.slices)
+            self._voxels.update(found[within], wanted[within], known[within])
+            if len(steps):
+                z, y, x = (steps * self._movement.deltas + seed).T
+                there = (slice(None), slice(None), z, y, x, None, None)
+                self._moves.update(found[there], wanted[there], known[there])
 
     def compute(self) -> dict[str, float]:
         """Return the scores of the objects, the share of moves that are right, and of those wanted that are made."""
