@@ -65,8 +65,7 @@ class Tiles:
         self._closed = self._broken = False
         self.computed = 0
         """Tiles computed so far."""
-        self.working = False
-        """Whether a tile is being computed."""
+        self._now: tuple[int, int] | None = None  # the tile that is computed, and for which version
         self._thread = threading.Thread(target=self._work, daemon=True, name="segkit-tiles")
         self._thread.start()
 
@@ -100,7 +99,7 @@ class Tiles:
                 if held is not None:
                     self._kept.move_to_end(index)
                     there[index] = held[1]
-                if held is None or held[0] != self._version:
+                if (held is None or held[0] != self._version) and self._now != (index, self._version):
                     missing.append(index)
             if wanted and missing and len(touched) <= MOST_AT_ONCE and not self._broken:
                 self._queue(missing)
@@ -125,10 +124,8 @@ class Tiles:
         for index in reversed(missing):  # the first of this look is computed first, before those of any earlier look
             self._waiting[index] = None
             self._waiting.move_to_end(index)
-        while len(self._waiting) > len(missing):
-            if len(self._waiting) <= max(len(missing), MOST_AT_ONCE // 4):
-                break
-            self._waiting.popitem(last=False)
+        while len(self._waiting) > max(len(missing), MOST_AT_ONCE // 4):
+            self._waiting.popitem(last=False)  # nobody has asked for it again
         self._wake.notify()
 
     def arrived(self) -> list[Box]:
@@ -141,7 +138,7 @@ class Tiles:
     def waiting(self) -> int:
         """Tiles that are asked for and not there."""
         with self._wake:
-            return len(self._waiting) + self.working
+            return len(self._waiting) + (self._now is not None)
 
     def renew(self) -> None:
         """Compute everything again where somebody looks; what is there is shown until then."""
@@ -167,19 +164,20 @@ class Tiles:
                 if self._closed:
                     return
                 index, _ = self._waiting.popitem()
-                version, self.working = self._version, True
+                version = self._version
+                self._now = (index, version)
             try:
                 voxels = np.asarray(self._compute(self.lattice[index]))
             except Exception as error:  # whatever it is, the viewer says it
                 with self._wake:
-                    self.working, closed = False, self._closed
+                    self._now, closed = None, self._closed
                     self._broken = True
                     self._waiting.clear()
                 if not closed:
                     self._failed(error)
                 continue
             with self._wake:
-                self.working = False
+                self._now = None
                 self.computed += 1
                 self._keep(index, version, voxels)
                 self._arrived.append(index)

@@ -43,6 +43,7 @@ class Choice(QWidget):  # type: ignore[misc]
         self._opened: Any = None
         self._opening: Any = None
         self._wrong = ""
+        self._options: dict[str, Any] | UsageError | None = None
         self._level_wanted: int | None = None
         self.model = ModelPicker(session)
         self.image = SourcePicker(viewer, ("image",), "image")
@@ -83,9 +84,10 @@ class Choice(QWidget):  # type: ignore[misc]
         self.image.changed.connect(self._image_chosen)
         self.level.currentIndexChanged.connect(lambda _: self._level_chosen())
         self.region.changed.connect(self.changed)
-        self.options.changed.connect(self.changed)
+        self.options.changed.connect(self._options_changed)
         session.data.changed.connect(self._data_changed)
         self._show_level()
+        self.image.refresh()
 
     # ---- the image and its levels
 
@@ -186,7 +188,28 @@ class Choice(QWidget):  # type: ignore[misc]
                 self.image.combo.setCurrentIndex(index)
                 return
 
+    def _options_changed(self) -> None:
+        self._options = None
+        self.changed.emit()
+
     # ---- what is chosen
+
+    def chosen_options(self) -> dict[str, Any]:
+        """Return the options of the command that are not its defaults; they are checked once for each change.
+
+        Raises
+        ------
+        UsageError
+            If one is wrong.
+        """
+        if self._options is None:
+            try:
+                self._options = {"dtype": "float16", **self.options.values()}
+            except UsageError as error:
+                self._options = error
+        if isinstance(self._options, UsageError):
+            raise self._options
+        return self._options
 
     @property
     def current_level(self) -> Level | None:
@@ -212,8 +235,7 @@ class Choice(QWidget):  # type: ignore[misc]
         """
         card, level = self.ready()
         region = self.region.region(level, self.layer)
-        options = {"dtype": "float16", **self.options.values()}
-        return Prediction(card.package, level.source, region, options)
+        return Prediction(card.package, level.source, region, self.chosen_options())
 
     def ready(self) -> tuple[Any, Level]:
         """Return the card of the model and the level.
@@ -254,4 +276,5 @@ class Choice(QWidget):  # type: ignore[misc]
 
     def close_down(self) -> None:
         """Listen no more."""
+        self.region.stop_drawing()
         self._session.data.changed.disconnect(self._data_changed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,13 @@ class Instances(QWidget):  # type: ignore[misc]
         for name in SEGMENTERS.get(task, ("components",)):
             if self.method.choose(name):
                 return
+
+    def follow_objects(self, package: Path, image: str) -> None:
+        """Set up the method that calls a network of its own on the image."""
+        component = self.method.component
+        if component is not None and component.name in _NOT_PREVIEWED:
+            self.method.forms[component.qualified].set_values({"model": str(package)})
+            self.prediction.add(image)
 
     def _threshold(self) -> Any:
         """Return the editor of the method's threshold; None where it has none between 0 and 1."""

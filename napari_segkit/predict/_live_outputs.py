@@ -142,3 +142,4 @@ class LiveOutputs:
         """Forget an output that is begun anew: what was read of it is old."""
         self.ledgers.pop(path, None)
         self._due.pop(path, None)
+        self._opening.discard(path)

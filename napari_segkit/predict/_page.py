@@ -60,6 +60,7 @@ class PredictPage(Page):
         self.interrupted = Interrupted(session, self.live.ledgers.get)
         self._hidden: list[Any] = []
         self._ticks = 0
+        self._states: list[Any] = []
         self._lay_out()
         self._connect()
         self._timer = QTimer(self)
@@ -199,6 +200,8 @@ class PredictPage(Page):
     def _resume(self, path: Path, overwrite: bool = False) -> None:
         if overwrite:
             self.live.forget(path)
+            for layer in layers_showing(self.viewer, path):  # they show what is about to be replaced
+                self.viewer.layers.remove(layer)
         self._guarded(self.stages.resume)(path, overwrite=overwrite)
         self.jobs_changed()
 
@@ -206,7 +209,7 @@ class PredictPage(Page):
         """Predict one block in the middle of the view now."""
         try:
             card, level = self.choice.ready()
-            device = self.choice.options.values().get("device", "auto")
+            device = self.choice.chosen_options().get("device", "auto")
         except SegkitError as error:
             self.session.report(error, self.title)
             return
@@ -227,7 +230,7 @@ class PredictPage(Page):
             return
         try:
             card, level = self.choice.ready()
-            device = self.choice.options.values().get("device", "auto")
+            device = self.choice.chosen_options().get("device", "auto")
         except SegkitError as error:
             self.live_button.setChecked(False)
             self.session.report(error, self.title)
@@ -311,8 +314,11 @@ class PredictPage(Page):
         """Bring the page up to date with the jobs."""
         self.stages.pick_up()
         self.run_all.show_job(self._leading())
+        states = [(job.output, job.state) for job in self.session.jobs]
+        if states != self._states:
+            self._states = states
+            self._list_interrupted()
         self._show_progress()
-        self._list_interrupted()
         self._show_readiness()
 
     def _list_interrupted(self) -> None:
@@ -367,6 +373,8 @@ class PredictPage(Page):
         card = self.choice.model.card
         if card is not None:
             self.instances.suggest(card.task)
+            if not card.predicts:
+                self.instances.follow_objects(card.package, self.choice.image.place)
         if self.overlay.on:
             self._live_toggled(True)
 
@@ -387,7 +395,8 @@ class PredictPage(Page):
         wrong = wrong or bool(estimator.problem)
         self.estimate.setText("" if reason else text)
         self.estimate.setVisible(bool(text) and not reason)
-        self.estimate.setStyleSheet(_WRONG if wrong else "")
+        if wrong != bool(self.estimate.styleSheet()):
+            self.estimate.setStyleSheet(_WRONG if wrong else "")
         self.why_not.setText(reason)
         self.why_not.setVisible(bool(reason))
         self.button.setEnabled(not reason and not wrong)

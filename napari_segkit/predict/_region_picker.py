@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,6 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QSpinBox, QVBoxLayout, QWidget
 
 from napari_segkit.forms import QuietCombo
-from napari_segkit.layers import placement
 from napari_segkit.layers._view import view_box
 from napari_segkit.session._region import Level, region_text, scaled_box, slab
 from segkit.errors import UsageError
@@ -36,7 +36,8 @@ class RegionPicker(QWidget):  # type: ignore[misc]
         super().__init__()
         self._viewer = viewer
         self._level: Level | None = None
-        self._shapes: Any = None
+        self._layer: Any = None
+        self._lines: Any = None
         self.kind = QuietCombo()
         for text, kind, tip in (
             ("Current view", VIEW, "What is on the canvas, some slices deep"),
@@ -58,7 +59,7 @@ class RegionPicker(QWidget):  # type: ignore[misc]
         self.text.setAccessibleName("box")
         self.text.setToolTip("Ranges of voxels of the chosen level; an axis that is left out is taken whole")
         self.draw = QPushButton("Draw")
-        self.draw.setToolTip("Draw a rectangle on the slice; the box is as many slices deep as the view")
+        self.draw.setToolTip("Drag a rectangle on the slice; the box is so many slices deep around it")
         self.draw.setAccessibleName("draw the box")
         self.typed = QWidget()
         typed = QHBoxLayout(self.typed)
@@ -82,6 +83,10 @@ class RegionPicker(QWidget):  # type: ignore[misc]
     def _kind_chosen(self) -> None:
         self.typed.setVisible(self.kind.currentData() == BOX)
         self.slices.setVisible(self.kind.currentData() != WHOLE)
+        if self.kind.currentData() != BOX:
+            self.stop_drawing()
+            if self._lines is not None and self._lines in self._viewer.layers:
+                self._viewer.layers.remove(self._lines)
         self.changed.emit()
 
     @property
@@ -104,7 +109,7 @@ class RegionPicker(QWidget):  # type: ignore[misc]
         UsageError
             If the box cannot be read, or the view is wanted of an image that is not open.
         """
-        self._level = level
+        self._level, self._layer = level, layer
         kind, whole = self.kind.currentData(), Box.of_shape(level.shape)
         if kind == WHOLE:
             return ""
@@ -127,36 +132,69 @@ class RegionPicker(QWidget):  # type: ignore[misc]
     # ---- drawing
 
     def _begin_drawing(self) -> None:
-        level, viewer = self._level, self._viewer
-        if level is None:
+        viewer = self._viewer
+        if self._layer is None or self._drag in viewer.mouse_drag_callbacks:
             return
-        if self._shapes is None or self._shapes not in viewer.layers:
-            self._shapes = viewer.add_shapes(
-                ndim=3,
-                name=LAYER_NAME,
-                edge_color="yellow",
-                face_color="transparent",
-                edge_width=1,
-                metadata={"segkit": {"preview": True}},
-                **placement(level.voxel_size, level.offset, level.unit),
-            )
-            self._shapes.events.data.connect(self._drawn)
         viewer.dims.ndisplay = 2
-        viewer.layers.selection.active = self._shapes
-        self._shapes.mode = "add_rectangle"
+        viewer.scene.camera.mouse_pan = False
+        viewer.mouse_drag_callbacks.append(self._drag)
+        self.draw.setText("Drag\N{HORIZONTAL ELLIPSIS}")
 
-    def _drawn(self, event: Any) -> None:
-        if self._level is None or not len(self._shapes.data) or str(getattr(event, "action", "")).endswith("ing"):
+    def _drag(self, viewer: Any, event: Any) -> Iterator[None]:
+        """Follow the mouse from press to release, and take the rectangle between."""
+        first = event.position
+        yield
+        while event.type == "mouse_move":
+            self._take(first, event.position)
+            yield
+        self._take(first, event.position)
+        self.stop_drawing()
+
+    def stop_drawing(self) -> None:
+        """Give the mouse back."""
+        self.draw.setText("Draw")
+        if self._drag in self._viewer.mouse_drag_callbacks:
+            self._viewer.mouse_drag_callbacks.remove(self._drag)
+            self._viewer.scene.camera.mouse_pan = True
+
+    def _take(self, first: Any, last: Any) -> None:
+        """Put the rectangle between two places of the canvas into the line, as deep as the view is."""
+        layer, level = self._layer, self._level
+        if layer is None or level is None:
             return
-        corners = np.asarray(self._shapes.data[-1])
-        whole = Box.of_shape(self._level.shape)
-        low = [int(np.floor(value)) for value in corners.min(axis=0)]
-        high = [int(np.ceil(value)) + 1 for value in corners.max(axis=0)]
-        box = Box((low[0], low[1], low[2]), (high[0], high[1], high[2])) & whole
-        if box is None:
+        ends = np.sort([np.asarray(layer.world_to_data(place))[-3:] for place in (first, last)], axis=0)
+        low, high = np.floor(ends[0]).astype(int), np.ceil(ends[1]).astype(int) + 1
+        shape = layer.level_shapes[0] if layer.multiscale else layer.data.shape
+        box = Box((low[0], low[1], low[2]), (high[0], high[1], high[2])) & Box.of_shape(shape)
+        if box is not None:
+            dims = self._viewer.dims
+            scaled = slab(scaled_box(box, level), self.slices.value(), level.shape, dims.order[-3] - (dims.ndim - 3))
+            self.text.setText(str(scaled))
+            self._outline(layer, box)
+
+    def _outline(self, layer: Any, box: Box) -> None:
+        """Draw the rectangle on the canvas."""
+        y0, x0, y1, x1 = (float(n) for n in (*box.start[1:], *(n - 1 for n in box.stop[1:])))
+        z = float(box.start[0])
+        corners = np.array([(z, y0, x0), (z, y0, x1), (z, y1, x1), (z, y1, x0)])
+        lines = np.stack([corners, np.roll(corners, -1, axis=0) - corners], axis=1)
+        if self._lines is not None and self._lines in self._viewer.layers:
+            self._lines.data = lines
             return
-        flat = int(np.argmin(box.shape))
-        self.text.setText(str(slab(box, self.slices.value(), self._level.shape, flat)))
+        active = self._viewer.layers.selection.active
+        self._lines = self._viewer.add_vectors(
+            lines,
+            name=LAYER_NAME,
+            vector_style="line",
+            edge_width=1,
+            edge_color="yellow",
+            scale=layer.scale,
+            translate=layer.translate,
+            units=layer.units,
+            axis_labels=layer.axis_labels,
+            metadata={"segkit": {"preview": True}},
+        )
+        self._viewer.layers.selection.active = active
 
     def state(self) -> dict[str, Any]:
         """Return what is to be remembered."""

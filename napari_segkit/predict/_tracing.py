@@ -34,10 +34,12 @@ class Tracing(QWidget):  # type: ignore[misc]
         self.shortest = QDoubleSpinBox()
         self.shortest.setRange(0.0, 1e6)
         self.shortest.setDecimals(1)
-        self.shortest.setValue(5.0)
+        self.shortest.setSpecialValueText("any length")
         self.shortest.setSuffix(" µm")
         self.shortest.setAccessibleName("shortest trace")
-        self.shortest.setToolTip("The page Traces lists traces of at least this length at first; all of them are kept")
+        self.shortest.setToolTip(
+            "The page Traces lists traces of at least this length at first; shorter ones are kept, too"
+        )
         self.smallest = QSpinBox()
         self.smallest.setRange(0, 2**31 - 1)
         self.smallest.setValue(100)
@@ -114,4 +116,4 @@ class Tracing(QWidget):  # type: ignore[misc]
         if isinstance(state.get("with"), dict):
             self.method.set_table(state["with"])
         self.smallest.setValue(int(state.get("smallest", 100)))
-        self.shortest.setValue(float(state.get("shortest", 5.0)))
+        self.shortest.setValue(float(state.get("shortest", 0.0)))

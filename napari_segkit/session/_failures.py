@@ -12,9 +12,10 @@ __all__ = ["problem_of_job"]
 PAGES = {"train": "Train", "predict": "Predict", "segment": "Predict", "trace": "Predict", "convert": "Data", "evaluate": "Traces", "mend": "Traces"}
 
 _AGAIN = ("resume", "Try again")
+_SMALLER = ("smaller_patch", "Use a smaller patch")
 # What the message says, whatever its type, and the best way out; the first that matches is taken.
 _BY_MESSAGE: tuple[tuple[str, tuple[str, str]], ...] = (
-    (r"out of memory|memory.*(patch|tile)", ("smaller_patch", "Use a smaller patch")),
+    (r"out of memory|memory.*(patch|tile)|tile of .* memory", _SMALLER),
     (r"MiB are free|disk is full|No space", ("resume", "Resume")),
     (r"no labelled voxel|no foreground|no voxel of class|classes from", ("check_data", "Go to the labels")),
     (r"voxels of \(|voxel size", ("check_data", "Check the voxel size")),
@@ -39,6 +40,8 @@ def problem_of_job(job: Job) -> Problem:
     known = _BY_TYPE.get(kind)
     if known is None or kind in ("DataError", "UsageError", "StorageError"):
         known = next((way for pattern, way in _BY_MESSAGE if re.search(pattern, message, re.IGNORECASE)), known)
+    if known == _SMALLER and job.kind != "train":
+        known = ("smaller_blocks", "Use smaller blocks")
     ways = [known, _AGAIN] if known is not None and known[0] != "resume" else [known or _AGAIN]
     sentence = message.splitlines()[0] if message else f"{job.title} failed"
     return Problem(sentence, job.report(), tuple(Fix(key, label, job) for key, label in ways), PAGES.get(job.kind, ""))

@@ -299,3 +299,12 @@ def test_a_volume_travels_to_another_process(tmp_path: Path) -> None:
     write(tmp_path / "a.zarr")
     volume = pickle.loads(pickle.dumps(open_zarr(tmp_path / "a.zarr")))
     np.testing.assert_array_equal(volume.read(), ARRAY)
+
+
+def test_a_level_opened_by_itself_knows_its_voxels(tmp_path: Path) -> None:
+    write(tmp_path / "a.zarr", levels=2)
+    whole = open_zarr(tmp_path / "a.zarr")
+    for volume in (whole, *whole.levels):
+        level = open_zarr(tmp_path / "a.zarr" / ("0" if volume is whole else "1"))
+        assert (level.unit, level.voxel_size, level.offset) == ("nm", volume.voxel_size, volume.offset)
+        assert level.axes == "czyx"

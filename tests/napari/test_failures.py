@@ -56,6 +56,12 @@ FAILURES = {
         "resume",
     ),
     "dtype": ("segment", "DataError", "The prediction has the dtype int64; floating numbers are needed.", "check_data"),
+    "tiles too large": (
+        "predict",
+        "UsageError",
+        "A tile of (64, 64, 64) voxels (z, y, x) takes about 9.0 GiB of memory, and 3.0 GiB are free.",
+        "smaller_blocks",
+    ),
     "parts missing": ("predict", "IncompleteError", "2 of 64 blocks failed three times.", "resume"),
 }
 

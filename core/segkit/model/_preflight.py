@@ -14,6 +14,7 @@ import numpy as np
 from segkit._resident import Peak, free_memory
 from segkit.errors import StorageError, UsageError
 from segkit.geometry import Triple
+from segkit.store import level_factors
 
 if TYPE_CHECKING:
     from segkit.model._predicted import PredictedArray
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["Preflight", "preflight"]
 
 _GIB = 2**30
-_PYRAMID = 8 / 7  # what coarser levels add at most
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def preflight(prediction: Volume, path: str | Path | None = None) -> Preflight:
         memory_free = free_memory()
     disk, disk_free = 0, None
     if path is not None:
-        disk = int(prod(array.shape) * array.dtype.itemsize * _ratio(outputs.astype(array.dtype)) * _PYRAMID)
+        disk = int(prod(array.shape) * array.dtype.itemsize * _ratio(outputs.astype(array.dtype)) * _with_levels(prediction))
         folder = Path(path).absolute()
         disk_free = shutil.disk_usage(next(p for p in (folder, *folder.parents) if p.exists())).free
     return Preflight(
@@ -155,6 +155,12 @@ def preflight(prediction: Volume, path: str | Path | None = None) -> Preflight:
         disk,
         disk_free,
     )
+
+
+def _with_levels(prediction: Volume) -> float:
+    """Return how many voxels all levels of a stored prediction have, for each of the finest."""
+    factors = level_factors(prediction.spatial_shape, prediction.voxel_size)
+    return sum(1 / prod(factor) for factor in factors)
 
 
 def _ratio(voxels: np.ndarray[Any, Any]) -> float:

@@ -117,6 +117,21 @@ def _image_of_array(node: Node) -> Multiscale:
     return Multiscale(axes, "voxel", (LevelEntry("", (1.0,) * rank, (0.0,) * rank),))
 
 
+def _listed(root: Folder) -> tuple[Multiscale, LevelEntry] | None:
+    """Return what the local image that an array is a level of says of it; None for an array by itself."""
+    if not isinstance(root, Path):
+        return None
+    root = root.resolve()
+    for above in (root.parent, root.parent.parent):
+        group = read_node(above)
+        found = None if group is None else read_multiscale(group.attributes, str(above))
+        for entry in found.levels if found is not None else ():
+            if above / entry.path == root:
+                assert found is not None
+                return found, entry
+    return None
+
+
 def open_zarr(path: str | Path, *, live: bool = False, missing: Missing = None, timeout: float = TIMEOUT) -> Volume:
     """Open an OME-Zarr image or a Zarr array in a local folder or at a URL; only metadata are read.
 
@@ -152,8 +167,8 @@ def _open(root: Folder, live: bool, missing: Missing) -> Volume:
     if node is None:
         raise DataError(f"There is no Zarr array or group at {root}. Give the folder that holds zarr.json or .zgroup.")
     if node.array is not None:
-        image = _image_of_array(node)
-        return _volume(node, image, image.levels[0], {}, live, missing)
+        image, entry = _listed(root) or ((image := _image_of_array(node)), image.levels[0])
+        return _volume(node, image, entry, {}, live, missing)
     found = read_multiscale(node.attributes, str(root))
     if found is None:
         return _open_only_child(node, live, missing)
