@@ -23,7 +23,9 @@ def test_recipes_load_and_fit_together(path):
     task = recipe.task.build("tasks")
     if channels_for(task, 1) == 2:
         view, deltas = task.movement.field_of_view, task.movement.deltas
-        assert recipe.sampling.patch_shape == tuple(v + 2 * d for v, d in zip(view, deltas, strict=True))
+        # Two of the measured recipes leave seeds where they were drawn.
+        steps = 2 if path.stem in ("narrow", "fib25") else 3
+        assert recipe.sampling.patch_shape == tuple(v + steps * d for v, d in zip(view, deltas, strict=True))
         assert recipe.sampling.balance == "objects"
     for choice in recipe.augmentation:
         choice.build("augmentations")
@@ -40,7 +42,7 @@ def test_recipes_load_and_fit_together(path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["narrow", "fib25", "fib25_boundaries"])
+@pytest.mark.parametrize("name", ["narrow", "narrow_v2", "fib25", "fib25_boundaries"])
 def test_a_few_steps(name, tmp_path):
     few = {
         "training.steps": "6",
@@ -49,7 +51,7 @@ def test_a_few_steps(name, tmp_path):
         "training.device": "cpu",
         "schedule.warmup": "2",
     }
-    if name == "narrow":
+    if name.startswith("narrow"):
         few |= {"dataset.count": "2", "validation_dataset.count": "1"}
     run = fit(load_recipe(FOLDER / f"{name}.toml", few), tmp_path / "run")
     assert run.state().finished == "completed"
