@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import napari
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import QApplication, QFrame, QScrollArea, QTabWidget, QVBoxLayout, QWidget
 
 from napari_segkit.data import DataPage
@@ -30,6 +30,7 @@ from napari_segkit.train import TrainPage
 __all__ = ["Panel"]
 
 POLL_MS = 100
+WIDTH = 380
 REMEMBER_EVERY = 50  # polls
 
 
@@ -86,6 +87,10 @@ class Panel(QWidget):  # type: ignore[misc]
         session.tasks.start(device_text, lambda text, error: self.header.device.setText(text or ""))
         self._open()
         self._timer.start()
+
+    def sizeHint(self) -> QSize:
+        """Return the width at which everything can be read, and no more."""
+        return QSize(WIDTH, 760)
 
     def page(self, title: str) -> Any:
         """Return a page by its title."""
