@@ -57,7 +57,7 @@ class Curves(QWidget):  # type: ignore[misc]
         self.readout = line(" ")
         self.readout.setAccessibleName("values under the mouse")
         self._run: RunProgress | None = None
-        self._dark = True
+        self._dark, self._background = True, ""
         self.plot.scene().sigMouseMoved.connect(self._hovered)
         menu = item.getViewBox().menu
         first = menu.actions()[0] if menu.actions() else None
@@ -72,9 +72,12 @@ class Curves(QWidget):  # type: ignore[misc]
         layout.addWidget(self.readout)
         self.set_theme(dark=True)
 
-    def set_theme(self, *, dark: bool) -> None:
-        """Draw with pens that can be seen on a dark or a light window."""
+    def set_theme(self, *, dark: bool, background: str = "") -> None:
+        """Draw with pens that can be seen on a dark or a light window, on the window's own colour if it is given."""
         self._dark = dark
+        self._background = background or self._background
+        if self._background:
+            self.plot.setBackground(self._background)
         colours = _COLOURS[dark]
         faint = pyqtgraph.mkColor(colours["training"])
         faint.setAlpha(110)
@@ -182,7 +185,7 @@ class Curves(QWidget):  # type: ignore[misc]
     def write_png(self, path: Path) -> None:
         """Write the plot as a picture."""
         exporter = ImageExporter(self.plot.getPlotItem())
-        exporter.parameters()["background"] = "#262930" if self._dark else "#f4f5f6"
+        exporter.parameters()["background"] = self._background or ("#262930" if self._dark else "#f4f5f6")
         exporter.parameters()["width"] = 1200
         exporter.export(str(path))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QPushButton
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QLineEdit, QPushButton
 
 from napari_segkit.forms import Fold, Page, QuietCombo, line, primary_button
 from napari_segkit.session import Session, eta_text
@@ -92,7 +92,7 @@ class TrainPage(Page):
         buttons.setSpacing(4)
         for widget, stretch in ((self.train_button, 1), (self.pause_button, 1), (self.stop_button, 1)):
             buttons.addWidget(widget, stretch)
-        label = line("Start from")
+        label = QLabel("Start from")
         label.setFixedWidth(100)
         start.addWidget(label)
         start.addWidget(self.start_from, 1)
@@ -114,6 +114,7 @@ class TrainPage(Page):
             self.column.addWidget(widget)
         self.column.addStretch(1)
         self.new_labels.hide()
+        self.estimate.hide()
         self.preview_row.hide()
         self.model_sees.hide()
         self.notes_fold.hide()

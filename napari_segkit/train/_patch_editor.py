@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QAbstractSpinBox, QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_segkit.forms import line
 from napari_segkit.forms._editors import QuietSpin
@@ -36,20 +36,21 @@ class PatchEditor(QWidget):  # type: ignore[misc]
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(4)
-        row.addWidget(self.automatic)
         for axis, spin, value in zip("zyx", self.spins, (16, 96, 96), strict=True):
             spin.setRange(1, 4096)
             spin.setValue(value)
             spin.setKeyboardTracking(False)
-            spin.setMinimumWidth(46)
+            spin.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
+            spin.setMinimumWidth(36)
+            spin.setAlignment(Qt.AlignmentFlag.AlignRight)
             spin.setToolTip(f"Voxels of a patch along {axis}")
             spin.setAccessibleName(f"patch {axis}")
             spin.valueChanged.connect(lambda _: self.changed.emit())
             row.addWidget(spin, 1)
         self.said = line()
-        self.said.hide()
         below = QHBoxLayout()
         below.setContentsMargins(0, 0, 0, 0)
+        below.addWidget(self.automatic)
         below.addWidget(self.said, 1)
         below.addWidget(self.measure)
         layout = QVBoxLayout(self)
@@ -96,4 +97,4 @@ class PatchEditor(QWidget):  # type: ignore[misc]
     def say(self, text: str) -> None:
         """Say something under the boxes."""
         self.said.setText(text)
-        self.said.setVisible(bool(text))
+        self.said.setToolTip(text)

@@ -7,7 +7,16 @@ from contextlib import contextmanager
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_segkit.forms import ComponentPicker, Fold, Form, QuietCombo
 from napari_segkit.forms._editors import QuietSpin
@@ -85,6 +94,7 @@ class SetupForm(QWidget):  # type: ignore[misc]
             button.setAccessibleName(f"preset {name.lower()}")
             button.setStyleSheet("QPushButton:checked { border: 1px solid #6f97d8; font-weight: bold; }")
             button.clicked.connect(lambda _=False, name=name: self.choose_preset(name))
+            button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             group.addButton(button)
             row.addWidget(button, 1)
         return row

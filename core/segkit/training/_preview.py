@@ -4,7 +4,7 @@ Whoever watches leaves a wish in the run folder, and replaces it whenever it cha
 
 ``preview/request.json``
     ``{"request", "source", "start", "shape"}``: predict a region of a volume, in voxels (z, y, x). With ``"every"``, again
-    only when so many steps have passed; with ``"now": true``, at once, whatever it costs.
+    only when so many steps, or ten seconds, have passed; with ``"now": true``, at once, whatever it costs.
 ``preview/patch.json``
     ``{"request"}``: show the middle of one training patch, as the network sees it.
 
@@ -39,6 +39,7 @@ __all__ = ["Previewer"]
 SHARE_OF_TIME = 0.1
 LARGEST = (16, 768, 768)
 LOOKS_EVERY_SECONDS = 0.2
+AGAIN_SECONDS = 10.0
 ANSWERS_KEPT = 2
 
 
@@ -54,7 +55,7 @@ class Previewer:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._volume: tuple[str, Volume] | None = None
-        self._looked = self._credited = monotonic()
+        self._looked = self._credited = self._at = monotonic()
         self._credit = self._cost = 0.0  # seconds that may be spent, and that the last prediction took
         self._last: tuple[str, int] | None = None
         self._patch = ""
@@ -85,7 +86,8 @@ class Previewer:
         request = str(asked["request"])
         if self._last is not None and self._last[0] == request:
             # Enough is left over for the user's next move.
-            if step < self._last[1] + max(1, int(asked.get("every", 1))) or self._credit < self._cost:
+            due = step >= self._last[1] + max(1, int(asked.get("every", 1))) or monotonic() - self._at > AGAIN_SECONDS
+            if not due or step == self._last[1] or self._credit < self._cost:
                 return None
         elif self._credit < 0 and not asked.get("now"):
             return None
@@ -105,7 +107,8 @@ class Previewer:
         older = sorted(self._folder.glob("prediction*.npy"), key=lambda path: path.stat().st_mtime)
         for path in older[:-ANSWERS_KEPT]:
             path.unlink(missing_ok=True)
-        self._cost, self._last = monotonic() - began, (request, step)
+        self._at = monotonic()
+        self._cost, self._last = self._at - began, (request, step)
         return Preview(step, str(target), box.start, box.shape, request, self._cost)
 
     def _open(self, source: str) -> Volume:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import segkit
@@ -22,6 +22,7 @@ def form(qtbot, components):
     return made
 
 
+@settings(deadline=None)
 @given(st.floats(1e-12, 1e12) | st.floats(allow_nan=False, allow_infinity=False))
 def test_every_number_reads_back_as_itself(value: float) -> None:
     from napari_segkit.forms._editors import number_text
@@ -132,6 +133,60 @@ def test_at_most_five_fields_are_visible(form) -> None:
     assert not form.advanced.body.isVisibleTo(form)
 
 
+def test_a_dot_marks_what_differs_and_puts_the_default_back(form) -> None:
+    dot = form.dots["rate"]
+    assert not dot.isVisibleTo(form)
+    form.editors["rate"].main.setText("3e-2")
+    assert dot.isVisibleTo(form)
+    assert "3e-4" in dot.toolTip()
+    dot.click()
+    assert form.editors["rate"].main.text() == "3e-4"
+    assert not dot.isVisibleTo(form)
+    form.set_values({"width": 64, "limit": 2.0})
+    assert sorted(form.changed_fields) == ["limit", "width"]
+    form.reset()
+    assert form.values() == {}
+    assert form.editors["limit"].automatic.isChecked()
+
+
+@settings(deadline=None)
+@given(value=st.floats(1e-8, 1.0))
+def test_point_23_a_learning_rate_is_returned_as_it_was_typed(value: float) -> None:
+    from napari_segkit.forms._editors import number_text
+    from segkit.parameters import check, parse_text
+    from segkit.recipe import SECTIONS
+
+    rate = next(p for p in parameters_of(SECTIONS["optimizer"]) if p.name == "learning_rate")
+    assert check(rate, parse_text(rate, number_text(value)), "rate") == value
+    assert check(rate, parse_text(rate, repr(value)), "rate") == value
+
+
+@pytest.mark.parametrize("text", ["3e-4", "0.0003", "1e-8", "0.1", "1", "1.25e-7", "2E-5"])
+def test_point_23_the_field_keeps_the_text(qtbot, components, text: str) -> None:
+    from napari_segkit.forms._form import Form
+    from segkit.recipe import SECTIONS
+
+    form = Form(SECTIONS["optimizer"])
+    qtbot.addWidget(form)
+    form.editors["learning_rate"].main.setText(text)
+    assert form.values().get("learning_rate", 1e-3) == float(text)
+    assert form.editors["learning_rate"].main.text() == text
+    again = Form(SECTIONS["optimizer"])
+    qtbot.addWidget(again)
+    again.set_values(form.state())
+    assert again.values() == form.values()
+
+
+def test_point_24_state_says_everything_in_json(form) -> None:
+    import json
+
+    form.set_values(CHANGES)
+    state = json.loads(json.dumps(form.state()))
+    form.reset()
+    form.set_values(state)
+    assert form.values() == CHANGES
+
+
 def test_tooltips_say_help_range_and_default(form) -> None:
     tip = form.editors["rate"].main.toolTip()
     assert "dropped &lt; all" in tip
@@ -177,6 +232,56 @@ def test_a_picker_keeps_options_of_each_component(qtbot, components) -> None:
     assert picker.component.name == "other"
     picker.choose("small:net")
     assert picker.table() == {"name": "small:net", "width": 64}
+
+
+def test_what_does_not_fit_is_grey_with_the_reason(qtbot, components) -> None:
+    from qtpy.QtCore import Qt
+
+    from napari_segkit.forms._component_picker import ComponentPicker
+
+    picker = ComponentPicker("architectures", ("net",))
+    qtbot.addWidget(picker)
+    picker.refuse(lambda name: "It is too slow." if name == "small:net" else "")
+    assert picker.component.name == "other"
+    item = picker.combo.model().item(picker.combo.findData("small:net"))
+    assert not item.isEnabled()
+    assert "too slow" in item.data(Qt.ItemDataRole.ToolTipRole)
+    picker.refuse(lambda name: "")
+    assert item.isEnabled()
+
+
+def test_long_lists_are_searched_by_typing(qtbot) -> None:
+    from napari_segkit.forms._component_picker import ComponentPicker
+
+    picker = ComponentPicker("architectures", ("unet",))
+    qtbot.addWidget(picker)
+    assert picker.combo.isEditable()
+    completer = picker.combo.completer()
+    completer.setCompletionPrefix("segf")
+    assert completer.currentCompletion() == "smp segformer"
+    picker.combo.lineEdit().setText("nonsense")
+    picker.combo.lineEdit().editingFinished.emit()
+    assert picker.combo.currentText() == "unet"
+    assert picker.component.name == "unet"
+
+
+def test_options_are_remembered_for_each_component(qtbot, components) -> None:
+    import json
+
+    from napari_segkit.forms._component_picker import ComponentPicker
+
+    picker = ComponentPicker("architectures", ("net",), folded=True)
+    qtbot.addWidget(picker)
+    picker.form.set_values({"width": 64})
+    assert picker.fold.button.text() == "Options (9) · 1 changed"
+    picker.choose("other")
+    state = json.loads(json.dumps(picker.state()))
+    again = ComponentPicker("architectures", ("net",))
+    qtbot.addWidget(again)
+    assert again.restore(state) == []
+    assert again.component.name == "other"
+    again.choose("net")
+    assert again.table() == {"name": "small:net", "width": 64}
 
 
 def test_a_picker_lists_broken_plugins_with_the_reason(qtbot, components, isolated_plugins) -> None:

@@ -26,7 +26,8 @@ def journal(run: Path, *records: dict) -> None:
 
 def steps(first: int, last: int) -> list[dict]:
     return [
-        {"event": "step", "step": n, "loss": 1 / n, "learning_rate": 1e-3, "seconds": 0.1} for n in range(first, last + 1)
+        {"event": "step", "step": n, "loss": 1 / n, "learning_rate": 1e-3, "seconds": 0.1}
+        for n in range(first, last + 1)
     ]
 
 
@@ -86,7 +87,9 @@ def test_a_run_that_somebody_trains_is_followed_and_can_be_stopped(panel, page, 
     assert page.stop_button.isVisibleTo(page)
     assert not page.pause_button.isVisibleTo(page)
     assert page.curves.points == (20, 0)
-    journal(run, *steps(21, 30), {"event": "validation", "step": 30, "loss": 0.5, "metrics": {"dice": 0.8}, "best": True})
+    journal(
+        run, *steps(21, 30), {"event": "validation", "step": 30, "loss": 0.5, "metrics": {"dice": 0.8}, "best": True}
+    )
     look(panel, page, qtbot)
     assert page.curves.points == (30, 1)
     assert "dice 0.8" in page.scores.text()
@@ -108,7 +111,12 @@ def test_a_folder_without_a_run_is_explained(panel, page, tmp_path) -> None:
 
 def test_a_stopped_run_is_offered_to_go_on(panel, page, qtbot) -> None:
     run = page.session.project.folder / "runs" / "run-1"
-    journal(run, {"event": "started", "step": 0, "steps": 40}, *steps(1, 20), {"event": "finished", "step": 20, "reason": "stopped"})
+    journal(
+        run,
+        {"event": "started", "step": 0, "steps": 40},
+        *steps(1, 20),
+        {"event": "finished", "step": 20, "reason": "stopped"},
+    )
     look(panel, page, qtbot)
     page.setup.steps.setValue(77)
     page.follow(run)
@@ -207,7 +215,10 @@ def test_what_the_model_sees_is_asked_for_only_while_it_is_open(panel, page, qtb
     asked = json.loads((run / "preview" / "patch.json").read_text())["request"]
     plane = np.full((2, 8, 8), 200, np.uint8)
     np.savez(run / "preview" / "patch.npz", image=plane[:1], target=plane, output=plane, mask=plane > 0)
-    journal(run, {"event": "patch", "step": 5, "path": str(run / "preview" / "patch.npz"), "origin": "here", "request": asked})
+    journal(
+        run,
+        {"event": "patch", "step": 5, "path": str(run / "preview" / "patch.npz"), "origin": "here", "request": asked},
+    )
     look(panel, page, qtbot)
     assert "Step 5 · 100 % of it is labelled" in page.model_sees.said.text()
     assert not page.model_sees.pictures["output"].pixmap().isNull()
