@@ -70,7 +70,9 @@ def tracks_of(
     return data, arguments, kind
 
 
-def edge_layer(ends: Array, voxel_size: Sequence[float], offset: Sequence[float], unit: str) -> LayerData:
+def edge_layer(
+    ends: Array, voxel_size: Sequence[float], offset: Sequence[float], unit: str, lowest: float | None = None
+) -> LayerData:
     """Return napari layer data for edges, without name, features and colours.
 
     Parameters
@@ -79,13 +81,16 @@ def edge_layer(ends: Array, voxel_size: Sequence[float], offset: Sequence[float]
         Both ends of each edge ``(M, 2, 3)``, M above 0, in `unit`. The layer has two rows for each, in the same order.
     voxel_size, offset, unit
         Placement of the image, as for `placement`.
+    lowest
+        Lowest z of all edges that the layer will ever show, so that its translate stays; None for that of `ends`.
     """
     ends = np.array(ends, np.float64)
     backwards = ends[:, 0, 0] > ends[:, 1, 0]  # rows must be in order of time
     ends[backwards] = ends[backwards, ::-1]
     size = np.asarray(voxel_size, float)
     rows = (ends.reshape(-1, 3) - np.asarray(offset, float)) / size
-    shift = min(0.0, float(np.floor(rows[:, 0].min())))
+    first = rows[:, 0].min() if lowest is None else (lowest - float(offset[0])) / size[0]
+    shift = min(0.0, float(np.floor(first)))
     rows[:, 0] -= shift
     where = placement(voxel_size, offset, unit)
     where["translate"] = (where["translate"][0] + shift * float(size[0]), *where["translate"][1:])

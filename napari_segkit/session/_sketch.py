@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from napari_segkit.session._neurons import Neurons
+from napari_segkit.session._trace_columns import spaced
 
 __all__ = ["MOST_EDGES", "Sketch", "sketch"]
 
@@ -46,12 +47,9 @@ class Sketch:
     @property
     def note(self) -> str:
         """What is not drawn, for people; empty where everything is."""
-        hidden = self.of - self.shown
-        return (
-            f"showing {self.shown:,} of {self.of:,}, shortest hidden".replace(",", "\N{NARROW NO-BREAK SPACE}")
-            if hidden
-            else ""
-        )
+        if self.shown == self.of:
+            return ""
+        return f"showing {spaced(self.shown)} of {spaced(self.of)}, shortest hidden"
 
 
 def sketch(neurons: Neurons, tolerance: float, most: int = MOST_EDGES) -> Sketch:

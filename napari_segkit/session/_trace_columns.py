@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_segkit.session._neurons import Neurons
 
-__all__ = ["BOX", "Column", "columns_of", "read_table"]
+__all__ = ["BOX", "Column", "columns_of", "read_table", "spaced"]
 
 Array = np.ndarray[Any, Any]
 
@@ -87,6 +87,11 @@ def columns_of(neurons: Neurons) -> list[Column]:
         if key in neurons.known:
             found.append(Column(key, title, help, neurons.known[key], digits))
     return found
+
+
+def spaced(value: float, digits: int = 0) -> str:
+    """Return a number for people, with narrow spaces between thousands."""
+    return f"{value:,.{digits}f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 def read_table(path: Path) -> Mapping[str, Mapping[int, float]]:

@@ -19,6 +19,7 @@ Array = np.ndarray[Any, Any]
 ALL, NEIGHBOURS, SELECTED = "all", "neighbours", "selected"
 MOST_DETAILED = 20_000
 MOST_MARKS = 1000
+MARKS = MOST_MARKS + 1
 DIMMED = 0.15
 _NAMES = {ALL: "traces", NEIGHBOURS: "neighbours", SELECTED: "selected trace"}
 _WIDTHS = {ALL: 2, NEIGHBOURS: 2, SELECTED: 5}
@@ -39,6 +40,7 @@ class Drawing:
         self._layers: dict[str, Any] = {}
         self._owners: Array = np.zeros(0, np.int64)
         self._slices = SLICES_SHOWN
+        self._lowest = 0.0
         self.shown = ALL
         self.note = ""
 
@@ -61,11 +63,17 @@ class Drawing:
         layer = self._layers.get(name)
         return layer if layer is not None and layer in self._viewer.layers else None
 
+    def seen(self, name: str) -> bool:
+        """Return whether a layer is there and shown."""
+        layer = self.layer(name)
+        return layer is not None and bool(layer.visible)
+
     # ---- what
 
     def show_all(self, neurons: Neurons, drawn: Sketch, colours: Array) -> None:
         """Draw the whole set."""
         self.note = drawn.note
+        self._lowest = float(neurons.nodes[:, 0].min()) if len(neurons) else 0.0
         self._owners = drawn.owners
         self._draw(ALL, neurons, drawn.ends, colours[drawn.owners])
         self.dim()
@@ -88,7 +96,7 @@ class Drawing:
             one = np.array([SELECTED_COLOUR]) if len(rows) == 1 else colours[sorted(rows)]
             self._draw(SELECTED, chosen, detailed.ends, one[detailed.owners])
         else:
-            self._forget(SELECTED)
+            self._put_away(SELECTED)
         if len(rows) and self.shown == NEIGHBOURS:
             beside = np.unique(np.concatenate([neurons.near(row, 20 * size) for row in rows]))
             beside = beside[~np.isin(beside, rows)]
@@ -96,12 +104,12 @@ class Drawing:
             drawn = sketch(near, size, MOST_DETAILED)
             self._draw(NEIGHBOURS, near, drawn.ends, colours[beside][drawn.owners])
         else:
-            self._forget(NEIGHBOURS)
+            self._put_away(NEIGHBOURS)
         self.dim()
 
     def dim(self) -> None:
         """Let what is selected stand out."""
-        chosen = self.layer(SELECTED) is not None
+        chosen = self.seen(SELECTED)
         if (layer := self.layer(ALL)) is not None:
             layer.visible = not chosen or self.shown == ALL
             layer.opacity = DIMMED if chosen else 1.0
@@ -111,27 +119,36 @@ class Drawing:
     def mark(self, places: Array, kinds: Array, unit: str, here: int | None) -> None:
         """Mark branch points (kind 0) and tips (kind 1), and one of them as that which is looked at."""
         if not len(places):
-            self._forget("marks")
+            self._put_away("marks")
             return
         size, offset = self.grid(unit)
         keep = np.arange(len(places))
         if len(places) > MOST_MARKS:
             keep = np.unique(np.linspace(0, len(places) - 1, MOST_MARKS).astype(int))
             keep = keep if here is None else np.union1d(keep, [here])
+        # Always as many points, of which some are not shown: napari may still slice those of before.
+        rest = MARKS - len(keep)
+        keep = np.concatenate([keep, np.full(rest, keep[0])])
+        shown = np.arange(MARKS) < MARKS - rest
         faces = np.where(kinds[keep, None] == 0, [[0.25, 0.75, 1.0, 1.0]], [[1.0, 0.45, 0.75, 1.0]])
-        sizes = np.full(len(keep), 6.0)
+        sizes = np.full(MARKS, 6.0)
         if here is not None:
             faces[keep == here] = (1.0, 1.0, 1.0, 1.0)
             sizes[keep == here] = 11.0
         rows = (places[keep] - np.asarray(offset)) / np.asarray(size)
+        layer = self.layer("marks")
+        if layer is not None:
+            layer.data = rows
+            layer.shown, layer.size, layer.face_color = shown, sizes, faces
+            layer.visible = True
+            return
         active = self._viewer.layers.selection.active
-        self._forget("marks")
-        where = placement(size, offset, unit)
         self._layers["marks"] = self._viewer.add_points(
             rows,
-            **where,
+            **placement(size, offset, unit),
             name="branch points and tips",
             size=sizes,
+            shown=shown,
             face_color=faces,
             border_width=0.08,
             border_color="black",
@@ -168,10 +185,10 @@ class Drawing:
 
     def _draw(self, name: str, neurons: Neurons, ends: Array, colours: Array) -> None:
         if not len(ends):
-            self._forget(name)
+            self._put_away(name)
             return
         size, offset = self.grid(neurons.unit)
-        data, arguments, _ = edge_layer(neurons.nodes[ends], size, offset, neurons.unit)
+        data, arguments, _ = edge_layer(neurons.nodes[ends], size, offset, neurons.unit, self._lowest)
         arguments |= {
             "name": _NAMES[name],
             "tail_width": _WIDTHS[name],
@@ -204,6 +221,12 @@ class Drawing:
         at = layers.index(self._layers[ALL])
         if at > min(mine):
             layers.move(at, min(mine))
+
+    def _put_away(self, name: str) -> None:
+        """Hide a layer that has nothing to show; making it again would take longer."""
+        layer = self.layer(name)
+        if layer is not None:
+            layer.visible = False
 
     def _forget(self, name: str) -> None:
         layer = self.layer(name)

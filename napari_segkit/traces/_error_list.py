@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHBoxLayout, QLabel, QLineEdit, QPushButton, QTreeWidget, QTreeWidgetItem
 
 from napari_segkit.forms import Fold, line
+from napari_segkit.session._trace_columns import spaced
 from napari_segkit.session._trace_errors import TraceErrors
 from napari_segkit.traces._place_picker import PlacePicker
 
@@ -78,7 +79,7 @@ class ErrorList(Fold):
         scale = 1e-3 if errors is not None and errors.unit == "nm" else 1.0
         for at in range(min(len(errors), MOST_LISTED) if errors is not None else 0):
             assert errors is not None
-            lost = f"{errors.lost[at] * scale:,.2f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+            lost = spaced(errors.lost[at] * scale, 2)
             item = QTreeWidgetItem([errors.kinds[at], lost, " ".join(map(str, errors.segments[at]))])
             item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             self.list.addTopLevelItem(item)

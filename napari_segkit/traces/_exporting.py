@@ -10,6 +10,7 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton
 
 from napari_segkit.forms import Fold, QuietCombo, line
+from napari_segkit.session._trace_columns import spaced
 from napari_segkit.session._trace_exports import FORMATS, Export
 from napari_segkit.traces._place_picker import PlacePicker
 from napari_segkit.traces._walk import small_button
@@ -75,7 +76,7 @@ class Exporting(Fold):
     def show_written(self, target: Path, count: int) -> None:
         """Say what was written, and offer to show it."""
         self._written = target if target.is_dir() else target.parent
-        self.said.setText(f"{count:,} written to {target.name}".replace(",", "\N{NARROW NO-BREAK SPACE}"))
+        self.said.setText(f"{spaced(count)} written to {target.name}")
         self.said.setToolTip(str(target))
         self.folder.show()
 

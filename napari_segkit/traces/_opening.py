@@ -8,6 +8,7 @@ from typing import Any
 
 from napari_segkit.session import Session
 from napari_segkit.session._neurons import Neurons
+from napari_segkit.session._trace_columns import spaced
 from napari_segkit.session._trace_set import TraceReading, TraceSet
 
 __all__ = ["Opening"]
@@ -63,7 +64,7 @@ class Opening:
                 self._wanted = None
                 self._opened(*found)
                 return
-            done = f"{reading.done:,}/{len(reading.files):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+            done = f"{spaced(reading.done)}/{spaced(len(reading.files))}"
             self._tell(f"reading {done} traces")
             self._read_on(reading)
 

@@ -13,6 +13,7 @@ from napari_segkit.forms import Page, line, primary_button
 from napari_segkit.layers import add_layers
 from napari_segkit.layers._tracks import SLICES_SHOWN
 from napari_segkit.session import Session
+from napari_segkit.session._trace_columns import spaced
 from napari_segkit.session._trace_filter import found_by
 from napari_segkit.session._trace_set import TraceSet, trace_folders
 from napari_segkit.traces._camera import in_view
@@ -129,6 +130,9 @@ class TracesPage(Page):
     def open(self, source: str | Path) -> None:
         """Open a set of traces: a folder of SWC files or one such file; reading goes on in the background."""
         path = Path(source)
+        least = next((job.extra.get("shortest") for job in self.session.jobs if job.output == path), None)
+        if least is not None:
+            self.finder.least.setValue(float(least))
         self.picker.choose(path)
         self.opening.start(path)
 
@@ -171,17 +175,13 @@ class TracesPage(Page):
             return
         cable = next(column for column in self.scene.columns if column.key == "cable")
         total, shown = len(self.scene.neurons), len(self.model.order)
-        metres = float(np.nansum(cable.values))
-        length = (
-            f"{metres / 1000:,.1f} mm"
-            if self.scene.neurons.unit == "nm" and metres >= 1000
-            else f"{metres:,.0f} {cable.title[6:]}"
-        )
-        count = f"{total:,} neurons" if shown == total else f"{shown:,} of {total:,} neurons"
-        parts = [count, length, self.scene.drawing.note]
-        self.summary.setText(
-            " \N{MIDDLE DOT} ".join(part for part in parts if part).replace(",", "\N{NARROW NO-BREAK SPACE}")
-        )
+        micrometres = float(np.nansum(cable.values))
+        length = f"{spaced(micrometres)} {cable.title.removeprefix('cable ')}"
+        if self.scene.neurons.unit == "nm" and micrometres >= 1000:
+            length = f"{spaced(micrometres / 1000, 1)} mm"
+        count = spaced(total) if shown == total else f"{spaced(shown)} of {spaced(total)}"
+        parts = [f"{count} neurons", length, self.scene.drawing.note]
+        self.summary.setText(" \N{MIDDLE DOT} ".join(part for part in parts if part))
 
     def _segmentations(self) -> list[Path]:
         return self.session.project.results("segmentations")
@@ -257,8 +257,8 @@ class TracesPage(Page):
     def _show_card(self) -> None:
         scene, row = self.scene, self.scene.active
         text = ""
-        if row is not None and self.set is not None:
-            text = card_of(self.set, row, scene.columns, len(scene.rows), self.session.data.image)
+        if row is not None:
+            text = card_of(scene.neurons, row, scene.columns, len(scene.rows), self.session.data.image)
         here = np.flatnonzero(scene.branches == (-1 if scene.node is None else scene.node))
         at = (int(here[0]) + 1 if len(here) else 0, len(scene.branches)) if row is not None else None
         status, note = ("", "") if row is None else self._reviewed(int(scene.neurons.ids[row]))

@@ -112,8 +112,8 @@ class Revising:
         def done(prepared: Any) -> None:
             if trace_set is scene.set and neurons is trace_set.neurons:
                 scene.show(trace_set, prepared)
-                self._session.selection.choose(wanted)
                 self._changed()
+                self._session.selection.choose(wanted)
                 self._session.say(text, None if undone else self.undo)
 
         self._session.in_background(lambda: scene.prepare(neurons), done, "Traces")

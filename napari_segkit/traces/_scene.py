@@ -42,6 +42,7 @@ class Scene:
         self.viewer, self.session, self._told = viewer, session, drawn
         self.drawing, self.camera, self.planes = Drawing(viewer), Camera(viewer), Planes(viewer)
         self.set: TraceSet | None = None
+        self._neurons = Neurons.of([])
         self.columns: list[Column] = []
         self.colours: Array = np.zeros((0, 4))
         self.hidden: set[int] = set()
@@ -52,8 +53,8 @@ class Scene:
 
     @property
     def neurons(self) -> Neurons:
-        """The neurons that are shown; none where no set is open."""
-        return self.set.neurons if self.set is not None else Neurons.of([])
+        """The neurons that are drawn; none where no set is open."""
+        return self._neurons
 
     # ---- the set
 
@@ -61,15 +62,12 @@ class Scene:
         """Measure and simplify neurons; touches neither Qt nor napari, so that it may run in a thread."""
         return columns_of(neurons), sketch(neurons, self._tolerance(neurons), MOST_EDGES)
 
-    def show(self, trace_set: TraceSet | None, prepared: tuple[list[Column], Sketch] | None) -> None:
-        """Show a set of traces, prepared by `prepare`; None for none."""
+    def show(self, trace_set: TraceSet, prepared: tuple[list[Column], Sketch]) -> None:
+        """Show the neurons that a set has now, prepared by `prepare`."""
         if trace_set is not self.set:
             self.drawing.clear()
             self.hidden.clear()
-        self.set, self._of = trace_set, None
-        if trace_set is None or prepared is None:
-            self.columns, self.colours = [], np.zeros((0, 4))
-            return
+        self.set, self._neurons, self._of = trace_set, trace_set.neurons, None
         self.columns = prepared[0]
         self.colours = self._coloured()
         self.drawing.show_all(self.neurons, prepared[1], self.colours)

@@ -12,12 +12,11 @@ import numpy as np
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
 from qtpy.QtGui import QColor
 
-from napari_segkit.session._trace_columns import Column
+from napari_segkit.session._trace_columns import Column, spaced
 
 __all__ = ["TableModel"]
 
 Array = np.ndarray[Any, Any]
-_SPACE = "\N{NARROW NO-BREAK SPACE}"
 _RIGHT = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 _LEFT = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
 _CENTRE = int(Qt.AlignmentFlag.AlignCenter)
@@ -143,7 +142,7 @@ class TableModel(QAbstractTableModel):  # type: ignore[misc]
             return str(int(value))
         if value != value:
             return "\N{EN DASH}"
-        return f"{value:,.{shown.digits}f}".replace(",", _SPACE)
+        return spaced(float(value), shown.digits)
 
     def data(self, index: Any, role: int = _DISPLAY) -> Any:
         if not index.isValid():

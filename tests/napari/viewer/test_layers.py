@@ -163,14 +163,18 @@ def test_each_edge_becomes_a_track_in_voxels(viewer) -> None:
     assert layer.ndim == 3
 
 
-def test_too_many_edges_leave_out_the_shortest(monkeypatch: pytest.MonkeyPatch) -> None:
-    from napari_segkit import _tracks
+def test_too_many_edges_are_simplified_and_then_leave_out_the_shortest(monkeypatch: pytest.MonkeyPatch) -> None:
+    from napari_segkit.layers import _tracks
 
+    straight = [trace(n, [[0, 0, 10.0 * n * k] for k in range(4)]) for n in (1, 2, 3)]
     monkeypatch.setattr(_tracks, "MOST_EDGES", 5)
-    traces = [trace(n, [[0, 0, 10.0 * n * k] for k in range(4)]) for n in (1, 2, 3)]
-    data, arguments, _ = _tracks.tracks_of(traces)
-    assert arguments["name"] == "traces (1 longest of 3)"
+    data, arguments, _ = _tracks.tracks_of(straight)
+    assert arguments["name"] == "traces"
     assert len(data) == 6
+    monkeypatch.setattr(_tracks, "MOST_EDGES", 2)
+    data, arguments, _ = _tracks.tracks_of(straight)
+    assert arguments["name"] == "traces (2 longest of 3)"
+    assert set(arguments["features"]["neuron"]) == {2, 3}
 
 
 def test_traces_without_edges_are_nothing_to_draw() -> None:
