@@ -39,6 +39,7 @@ class BoxLayers(QObject):  # type: ignore[misc]
         self._timer.setInterval(SAVE_AFTER_MS)
         self._timer.timeout.connect(self.save)
         self._watched: list[Any] = []
+        self._added: list[AnnotationBox] = []
         self.label = 1
 
     @property
@@ -54,14 +55,18 @@ class BoxLayers(QObject):  # type: ignore[misc]
         """Return the box of a layer; None for any other layer."""
         return None if layer is None else next((box for box in self.boxes if _voxels(layer) is box.voxels), None)
 
-    def show(self) -> None:
-        """Make the layers those of the boxes of the image, and put them where it lies now."""
+    def show(self, wanted_again: AnnotationBox | None = None) -> None:
+        """Make the layers those of the boxes of the image, and put them where it lies now.
+
+        A layer that somebody removed stays away until its box is gone to; the box itself is untouched.
+        """
         image = self._session.data.image
         wanted = {id(box.voxels) for box in self.boxes}
         for layer in [layer for layer in self._viewer.layers if _box_name(layer)]:
             if id(_voxels(layer)) not in wanted:
                 self._forget(layer)
                 self._viewer.layers.remove(layer)
+        self._added = [box for box in self._added if id(box.voxels) in wanted]
         if image is None:
             return
         active = self._viewer.layers.selection.active
@@ -69,6 +74,9 @@ class BoxLayers(QObject):  # type: ignore[misc]
             where = placement(image.voxel_size, box.offset(image), image.unit)
             layer = self.layer_of(box)
             if layer is None:
+                if box in self._added and box is not wanted_again:
+                    continue
+                self._added.append(box)
                 self._add(box, where)
                 if active is not None:
                     self._viewer.layers.selection.active = active
@@ -111,7 +119,7 @@ class BoxLayers(QObject):  # type: ignore[misc]
         image = self._session.data.image
         if image is None:
             return
-        self.show()
+        self.show(box)
         layer = self.layer_of(box)
         if layer is None:
             return

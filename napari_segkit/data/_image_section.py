@@ -187,7 +187,7 @@ class ImageSection(QWidget):  # type: ignore[misc]
     def _choose_in_list(self, layer: Any) -> None:
         self.picker.refresh()
         combo = self.picker.combo
-        found = [index for index in range(combo.count()) if combo.itemData(index) is layer]
+        found = [index for index in range(combo.count()) if combo.itemData(index) == layer]
         combo.setCurrentIndex(found[0] if found else combo.currentIndex())
 
     def _picked(self) -> None:
@@ -226,10 +226,11 @@ class ImageSection(QWidget):  # type: ignore[misc]
         ratio = tuple(new / old for new, old in zip(size, image.voxel_size, strict=True))
         self.session.data.set_voxel_size(size)
         for layer in self.viewer.layers:
-            if layer.ndim == 3 and (tuple(layer.units) == before or "segkit" in layer.metadata):
+            own = layer.metadata.get("segkit", {})
+            if layer.ndim == 3 and "box" not in own and (own or tuple(layer.units) == before):
                 rescale(layer, image.offset, ratio, ("nm",) * 3)  # type: ignore[arg-type]
-                if layer.metadata.get("segkit", {}).get("unit"):
-                    layer.metadata = {**layer.metadata, "segkit": {**layer.metadata["segkit"], "unit": "nm"}}
+                if own.get("unit"):
+                    layer.metadata = {**layer.metadata, "segkit": {**own, "unit": "nm"}}
         self.viewer.fit_to_view()
         self.update_shown()
 

@@ -81,7 +81,7 @@ class DataPage(Page):
         self._updating = True
         try:
             self.image.update_shown()
-            self.truth.layers.show()
+            self.truth.layers.show()  # before a layer list is told of what it adds
             self.truth.update_shown()
             self.ready.show_checks(self.session.data.checks())
         finally:
@@ -89,9 +89,10 @@ class DataPage(Page):
 
     def layers_changed(self) -> None:
         """List the layers that exist now."""
-        self.image.layers_changed()
-        self.truth.layers_changed()
-        self._update()
+        if not self._updating:
+            self.image.layers_changed()
+            self.truth.layers_changed()
+            self._update()
 
     def jobs_changed(self) -> None:
         """Offer an overview unless one is being built."""

@@ -190,7 +190,7 @@ class TruthSection(QWidget):  # type: ignore[misc]
             return
         layer, place = self.picker.layer, self.picker.place
         chosen = layer if layer is not None else place
-        if chosen is self._asked or (isinstance(chosen, str) and chosen == self._asked):
+        if chosen == self._asked:
             return
         self._asked = chosen
         if layer is not None and not source_of_layer(layer):

@@ -100,7 +100,7 @@ class SourcePicker(QWidget):  # type: ignore[misc]
             item: QStandardItem = self.combo.model().item(self.combo.count() - 1)
             item.setEnabled(not problem)
             item.setData(problem or source_of_layer(layer) or "in memory", Qt.ItemDataRole.ToolTipRole)
-            if chosen is layer or (index < 0 and not problem and _type(layer) == self._kinds[0] and chosen is None):
+            if chosen == layer or (index < 0 and not problem and _type(layer) == self._kinds[0] and chosen is None):
                 index = self.combo.count() - 1
         for place in self._places:
             self.combo.addItem(Path(place.rstrip("/")).name or place, place)

@@ -26,6 +26,7 @@ MOST_BARE = 2**28
 """Most voxels of a volume that may be shown without coarser copies."""
 CUT_OUT: Triple = (256, 1024, 1024)
 _FINEST = 2**26
+_MOST_HALVINGS = 30
 
 
 def needs_overview(volume: Volume) -> bool:
@@ -39,7 +40,12 @@ def needs_overview(volume: Volume) -> bool:
 
 def halvings(volume: Volume) -> int:
     """Return how often to halve a volume so that its overview has at most 2**26 voxels."""
-    return max(1, math.ceil(math.log(math.prod(volume.spatial_shape) / _FINEST, 8)))
+    from segkit.store import level_factors
+
+    factors = level_factors(volume.spatial_shape, volume.voxel_size, _MOST_HALVINGS + 1)
+    voxels = math.prod(volume.spatial_shape)
+    enough = (times for times, factor in enumerate(factors) if times and voxels / math.prod(factor) <= _FINEST)
+    return next(enough, len(factors) - 1)
 
 
 def overview_path(volume: Volume, folder: Path) -> Path:
