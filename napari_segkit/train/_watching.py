@@ -67,7 +67,7 @@ class Watching(QObject):  # type: ignore[misc]
             except SegkitError:
                 return
         layer = layer_of_image(self._page.viewer, self._page.session.data.image, self._source) if self._source else None
-        if layer is not None and (self.preview.image is not layer or self.preview.run != run.folder):
+        if layer is not None and (self.preview.image != layer or self.preview.run != run.folder):
             self.preview.follow(run.folder, layer, self._source)
 
     def _running(self) -> bool:
