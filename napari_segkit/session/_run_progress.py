@@ -88,6 +88,8 @@ class RunProgress:
         The latest ``preview`` and ``patch`` record; None before the first.
     checkpoint_step
         Step of the latest checkpoint; None before the first.
+    data_changes
+        How often it went on with data that were not those of before.
     reason
         Why it ended, or the message of a failure.
     """
@@ -101,8 +103,10 @@ class RunProgress:
     preview: Mapping[str, Any] | None = None
     patch: Mapping[str, Any] | None = None
     checkpoint_step: int | None = None
+    data_changes: int = 0
     reason: str = ""
     rate: Rate = field(default_factory=Rate, repr=False)
+    _data: str = field(default="", repr=False)
 
     def feed(self, records: Iterable[Mapping[str, Any]], now: float) -> None:
         """Take in new records, read at `now`; unknown events of later versions are passed over."""
@@ -110,6 +114,9 @@ class RunProgress:
             event = record.get("event")
             if event == "started":
                 self._begin(int(record.get("step", 0)), int(record.get("steps", 0)))
+                data = str(record.get("data", ""))
+                self.data_changes += data not in ("", self._data) and self._data != ""
+                self._data = data or self._data
             elif event == "step":
                 self.step = int(record["step"])
                 self.losses.add(self.step, _number(record.get("loss")))

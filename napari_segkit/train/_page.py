@@ -192,6 +192,9 @@ class TrainPage(Page):
 
     def _data_changed(self) -> None:
         self.starting.labels_changed = True
+        data = self.session.data
+        if self.starting.start[0] == "new" and (data.truth == "load" or data.boxes.of(data.image)):
+            self.setup.suggest_task("boundaries" if data.truth == "load" else "semantic")
         self.update_controls()
 
     def _save_notes(self) -> None:

@@ -164,6 +164,11 @@ class LivePreview(QObject):  # type: ignore[misc]
         """The layer that previews are laid over."""
         return self._image
 
+    @property
+    def box(self) -> Box | None:
+        """The region of the latest answer; None before the first."""
+        return self._box
+
     def set_options(self, *, enabled: bool, every: int, whole_box: bool) -> None:
         """Choose whether, how often and what to preview; what is different is asked for at once."""
         changed = (every, whole_box) != (self.every, self.whole_box) or (enabled and not self.enabled)

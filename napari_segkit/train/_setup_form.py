@@ -38,14 +38,14 @@ _PICKED: dict[str, tuple[str, str, tuple[str, ...], str, bool]] = {
     "loss": ("Loss", "losses", ("bce", "dice"), "", True),
 }
 _SHOWN_FIRST = {
-    "sampling": ("foreground", "holdout", "balance"),
+    "sampling": ("foreground", "balance"),
     "optimizer": ("name", "weight_decay"),
     "schedule": ("name", "warmup"),
     "training": ("validate_every", "patience", "precision", "ema"),
 }
 # These have places of their own.
 _ELSEWHERE = {
-    "sampling": ("patch_shape", "batch_size"),
+    "sampling": ("patch_shape", "batch_size", "holdout"),
     "optimizer": ("learning_rate",),
     "training": ("steps", "device"),
 }
@@ -70,6 +70,8 @@ class SetupForm(QWidget):  # type: ignore[misc]
             self._column.addWidget(QLabel(f"<b>{title}</b>"))
             self._column.addWidget(picker)
             picker.changed.connect(self._told)
+        self.task_by_user = False
+        self.pickers["task"].combo.activated.connect(lambda _: setattr(self, "task_by_user", True))
         self.pickers["task"].combo.currentIndexChanged.connect(lambda _: self._task_chosen())
         self.pickers["architecture"].combo.currentIndexChanged.connect(lambda _: self._apply_options())
         self._column.addLayout(self._presets())
@@ -203,6 +205,11 @@ class SetupForm(QWidget):  # type: ignore[misc]
         with self._at_once():
             self._choose_preset(name)
 
+    def suggest_task(self, name: str) -> None:
+        """Choose a task, unless the user has chosen one."""
+        if not self.task_by_user:
+            self.pickers["task"].choose(name)
+
     def _choose_preset(self, name: str) -> None:
         self.preset = name
         self.preset_buttons[name].setChecked(True)
@@ -282,6 +289,7 @@ class SetupForm(QWidget):  # type: ignore[misc]
         """Return everything that is shown, as JSON says it."""
         return {
             "preset": self.preset,
+            "task_by_user": self.task_by_user,
             "pickers": {key: picker.state() for key, picker in self.pickers.items()},
             "sections": {key: form.state() for key, form in self.sections.items()},
             "optimizer": self.rate.state(),
@@ -300,6 +308,7 @@ class SetupForm(QWidget):  # type: ignore[misc]
     def _restore(self, state: Mapping[str, Any]) -> list[str]:
         if state.get("preset") in PRESETS:
             self.choose_preset(state["preset"])
+        self.task_by_user = bool(state.get("task_by_user", False))
         dropped = []
         for key, picker in self.pickers.items():
             dropped += picker.restore(state.get("pickers", {}).get(key, {}))
