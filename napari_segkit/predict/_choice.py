@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_segkit.forms import Fold, Form, QuietCombo, SourcePicker, line, source_of_layer
@@ -71,8 +71,8 @@ class Choice(QWidget):  # type: ignore[misc]
             (QLabel("Region"), self.region),
         )
         for row, (label, widget) in enumerate(rows):
-            label.setFixedWidth(56)
-            grid.addWidget(label, row, 0)
+            label.setFixedWidth(70)
+            grid.addWidget(label, row, 0, Qt.AlignmentFlag.AlignTop)
             grid.addWidget(widget, row, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -114,7 +114,7 @@ class Instances(QWidget):  # type: ignore[misc]
         )
         for row, (text, what) in enumerate(rows):
             label = QLabel(text)
-            label.setFixedWidth(76)
+            label.setFixedWidth(70)
             grid.addWidget(label, row, 0)
             grid.addWidget(what, row, 1) if isinstance(what, QWidget) else grid.addLayout(what, row, 1)
         layout = QVBoxLayout(self)

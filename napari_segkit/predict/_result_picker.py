@@ -74,7 +74,7 @@ class ResultPicker(QWidget):  # type: ignore[misc]
         entries += [(Path(place.rstrip("/")).name, place) for place in self._places if place not in results]
         listed = [(self.combo.itemText(i), self.combo.itemData(i)) for i in range(self.combo.count())]
         if not results:
-            entries.insert(0, (f"No {self._what} yet", None))
+            entries.insert(0, ("None yet", None))
         if entries == listed:
             return
         self.combo.blockSignals(True)

@@ -60,7 +60,7 @@ class Tracing(QWidget):  # type: ignore[misc]
             (("Objects", self.objects), ("Shortest", self.shortest), ("Smallest", self.smallest))
         ):
             label = QLabel(text)
-            label.setFixedWidth(76)
+            label.setFixedWidth(70)
             grid.addWidget(label, row, 0)
             grid.addWidget(widget, row, 1)
         fold = Fold("Advanced")

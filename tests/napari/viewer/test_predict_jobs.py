@@ -36,7 +36,7 @@ def test_points_8_35_and_36_an_output_fills_in_while_the_window_moves(page, view
         ledger = page.live.ledgers.get(path)
         if layers and ledger is not None:
             seen_at.append(ledger.counts[0])
-            areas.append(int(np.count_nonzero(np.asarray(layers[0].data[4, :, :]))))
+            areas.append(int(np.count_nonzero(np.asarray(layers[0].data[28, :, :]))))
         return job.state in ("done", "failed")
 
     qtbot.waitUntil(look, timeout=120 * SECOND)
@@ -51,7 +51,7 @@ def test_points_8_35_and_36_an_output_fills_in_while_the_window_moves(page, view
     )
     assert seen_at[0] < 64
     assert areas[0] < areas[-1]
-    assert 2 <= page.live.refreshes <= elapsed + 1
+    assert 1 <= page.live.refreshes <= elapsed + 1
     assert is_complete(path)
     assert page.live.ledgers[path].counts == (256, 0, 256)
     written = sum(file.stat().st_size for file in path.rglob("*") if file.is_file() and "c" in file.parts)
@@ -70,7 +70,9 @@ def test_point_14_a_killed_prediction_is_offered_and_goes_on(page, viewer, qtbot
     page.button.click()
     (job,) = page.session.jobs.open
     ledgers = page.live.ledgers
-    qtbot.waitUntil(lambda: job.output in ledgers and ledgers[job.output].counts[0] >= 100, timeout=60 * SECOND)
+    far = lambda: job.output in ledgers and ledgers[job.output].counts[0] >= 100  # noqa: E731
+    qtbot.waitUntil(lambda: far() or job.state == "failed", timeout=60 * SECOND)
+    assert far(), job.report()
     job.process._process.send_signal(signal.SIGKILL)
     qtbot.waitUntil(lambda: job.state == "failed", timeout=20 * SECOND)
     qtbot.waitUntil(lambda: job.output in page.interrupted.rows, timeout=20 * SECOND)
