@@ -154,7 +154,7 @@ class ImageSection(QWidget):  # type: ignore[misc]
                 self.viewer.layers.remove(layer)
         layers = add_layers(self.viewer, found.layers)
         self.source.remember(source)
-        image = next((layer for layer in layers if type(layer).__name__ == "Image"), None)
+        image = next((layer for layer in layers if layer.__class__.__name__ == "Image"), None)
         if found.volume is None or image is None:
             return
         self.session.data.choose_image(found.volume)

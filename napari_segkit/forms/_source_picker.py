@@ -181,7 +181,7 @@ def _write(volume: Volume, folder: Path, stem: str) -> str:
 
 
 def _type(layer: Any) -> str:
-    return type(layer).__name__.lower()
+    return str(layer.__class__.__name__).lower()  # of a layer behind a proxy, too
 
 
 def _problem(layer: Any, kinds: tuple[str, ...]) -> str:

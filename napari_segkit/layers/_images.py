@@ -36,7 +36,7 @@ def image_layer(viewer: Any, session: Session) -> Any:
 
 def shows(layer: Any, image: Any) -> bool:
     """Return whether a napari layer shows a volume: it came from there, or both have the same voxels in memory."""
-    if type(layer).__name__ != "Image" or layer.metadata.get("segkit", {}).get("preview"):
+    if layer.__class__.__name__ != "Image" or layer.metadata.get("segkit", {}).get("preview"):
         return False
     source = layer.metadata.get("segkit", {}).get("source", "")
     if source and source == image.source:

@@ -100,7 +100,7 @@ class LazyView:
         key = tuple(_slice(part) if isinstance(part, range) else part for part in self.parts)
         voxels = np.asarray(self.volume[key])
         turned = tuple(slice(None, None, -1 if part.step < 0 else 1) for part in self.parts if isinstance(part, range))
-        return voxels[turned].astype(dtype or voxels.dtype, copy=False)
+        return np.asarray(voxels[turned], dtype=dtype)
 
 
 def _slice(part: range) -> slice:
