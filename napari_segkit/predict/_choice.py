@@ -8,7 +8,7 @@ from typing import Any
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
-from napari_segkit.forms import Fold, Form, QuietCombo, SourcePicker, line, source_of_layer
+from napari_segkit.forms import Fold, Form, QuietCombo, SourcePicker, colours, line, source_of_layer
 from napari_segkit.layers import layers_showing, volume_of_layer
 from napari_segkit.predict._model_picker import ModelPicker
 from napari_segkit.predict._region_picker import RegionPicker
@@ -51,7 +51,6 @@ class Choice(QWidget):  # type: ignore[misc]
         self.level.setAccessibleName("level")
         self.level.setToolTip("Resolution that is predicted; at first the one nearest to that of the training")
         self.warning = line()
-        self.warning.setStyleSheet("color: #e3b341;")
         self.warning.hide()
         self.region = RegionPicker(viewer)
         self.options = Form(
@@ -168,6 +167,7 @@ class Choice(QWidget):  # type: ignore[misc]
             widget.setVisible(len(self._levels) > 1)
         text = size_warning(level, card.voxel_size, card.unit) if level is not None and card is not None else ""
         self.warning.setText(text)
+        self.warning.setStyleSheet(f"color: {colours()['validation']};")
         self.warning.setVisible(bool(text))
 
     def _model_chosen(self) -> None:

@@ -93,7 +93,8 @@ class Estimator(QObject):  # type: ignore[misc]
         self._session, self._answers = session, answers
         self._wanted: Prediction | None = None
         self._asked: Prediction | None = None
-        self._busy = False
+        self.busy = False
+        """Whether the child is being asked."""
         self.estimate: Estimate | None = None
         self.problem = ""
         self._settle = QTimer(self)
@@ -109,7 +110,7 @@ class Estimator(QObject):  # type: ignore[misc]
     @property
     def pending(self) -> bool:
         """Whether an answer is awaited."""
-        return self._wanted is not None and (self._busy or self._settle.isActive())
+        return self._wanted is not None and (self.busy or self._settle.isActive())
 
     def want(self, chosen: Prediction | None) -> None:
         """Estimate this from now on; None for nothing."""
@@ -121,16 +122,16 @@ class Estimator(QObject):  # type: ignore[misc]
         self.changed.emit()
 
     def _ask(self) -> None:
-        if self._wanted is None or self._busy:
+        if self._wanted is None or self.busy:
             return
-        self._busy, self._asked = True, self._wanted
+        self.busy, self._asked = True, self._wanted
         request, target = self._asked.request, str(self.folder / "estimate.zarr")
         self._session.in_background(
             caught(lambda: self._answers.estimate(request, target)), partial(self._answered, self._asked), "Predict"
         )
 
     def _answered(self, asked: Prediction, found: Any) -> None:
-        self._busy = False
+        self.busy = False
         if asked != self._wanted:
             self._ask()
             return

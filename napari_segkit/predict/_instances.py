@@ -62,6 +62,8 @@ class Instances(QWidget):  # type: ignore[misc]
         self.prediction = ResultPicker(viewer, session, "predictions", "image", "prediction")
         self.method = ComponentPicker("segmenters", ("components",))
         self.method.combo.setAccessibleName("method")
+        if self.method.component is None:
+            self.method.combo.setToolTip("No plugin offers a way to cut predictions")
         self.threshold = QSlider(Qt.Orientation.Horizontal)
         self.threshold.setRange(0, 100)
         self.threshold.setAccessibleName("threshold")
@@ -79,6 +81,7 @@ class Instances(QWidget):  # type: ignore[misc]
         self.smallest = QSpinBox()
         self.smallest.setRange(0, 2**31 - 1)
         self.smallest.setSuffix(" voxels")
+        self.smallest.setMinimumWidth(100)
         self.smallest.setAccessibleName("smallest object")
         self.smallest.setToolTip("Objects of fewer voxels become background, after blocks are stitched")
         self.button = QPushButton("Segment")

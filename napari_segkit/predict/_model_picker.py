@@ -39,7 +39,8 @@ class ModelPicker(QWidget):  # type: ignore[misc]
         self.runs.setAccessibleName("model")
         self.runs.setToolTip("The run whose network predicts, the latest first")
         self.weights = QuietCombo()
-        self.weights.setMinimumContentsLength(4)
+        self.runs.setMinimumWidth(60)  # the dock may be narrow
+        self.weights.setMinimumWidth(54)
         self.weights.setAccessibleName("weights")
         self.weights.setToolTip("The weights with the best score, or the last ones")
         self.browse = BrowseButton("Choose a run or model package in another folder")

@@ -9,7 +9,7 @@ from typing import Any
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton
 
-from napari_segkit.forms import Page, line, primary_button
+from napari_segkit.forms import Page, colours, line, primary_button
 from napari_segkit.layers import add_layers, layers_showing, open_layers
 from napari_segkit.predict._choice import Choice
 from napari_segkit.predict._estimating import Estimator
@@ -30,7 +30,6 @@ __all__ = ["PredictPage"]
 
 TICK_MS = 400
 LOOK_EVERY = 5  # ticks
-_WRONG = "color: #ff8a80;"
 
 
 class PredictPage(Page):
@@ -152,7 +151,7 @@ class PredictPage(Page):
         self.live_button.setChecked(False)
         self.trying.remove()
         self.estimator.want(None)
-        if not self.estimator.pending:
+        if not self.estimator.busy and not self.trying.busy:
             self.answers.close()  # the memory is for the job
         return self.stages.predict(chosen, self.choice.model.name, then)
 
@@ -348,9 +347,9 @@ class PredictPage(Page):
         job = self.session.jobs.of("predict")
         if job is not None and job.active:
             self.live.follow(job)
+        if not self.overlay.on:
+            self.answers.rest()
         if not self._seen:
-            if not self.overlay.on:
-                self.answers.rest()
             return
         if self._ticks % LOOK_EVERY == 0:
             self.choice.model.refresh()
@@ -395,8 +394,9 @@ class PredictPage(Page):
         wrong = wrong or bool(estimator.problem)
         self.estimate.setText("" if reason else text)
         self.estimate.setVisible(bool(text) and not reason)
-        if wrong != bool(self.estimate.styleSheet()):
-            self.estimate.setStyleSheet(_WRONG if wrong else "")
+        style = f"color: {colours()['error']};" if wrong else ""
+        if style != self.estimate.styleSheet():
+            self.estimate.setStyleSheet(style)
         self.why_not.setText(reason)
         self.why_not.setVisible(bool(reason))
         self.button.setEnabled(not reason and not wrong)

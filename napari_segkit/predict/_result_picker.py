@@ -43,6 +43,7 @@ class ResultPicker(QWidget):  # type: ignore[misc]
         self._viewer, self._session, self._part, self._kind, self._what = viewer, session, part, kind, what
         self._places: list[str] = []
         self.combo = QuietCombo()
+        self.combo.setMinimumWidth(60)
         self.combo.setAccessibleName(what)
         self.combo.setToolTip(f"Which {what}")
         self.show_button = QPushButton("Show")

@@ -48,6 +48,8 @@ class Tracing(QWidget):  # type: ignore[misc]
         self.smallest.setToolTip("Objects of fewer voxels are not traced")
         self.method = ComponentPicker("tracers", ("skeleton", "teasar"))
         self.method.combo.setAccessibleName("tracer")
+        if self.method.component is None:
+            self.method.combo.setToolTip("No plugin offers a way to trace objects")
         self.button = QPushButton("Make traces")
         self.button.setToolTip("Trace the objects one by one, then show the page Traces")
         self.button.setAccessibleName("Make traces")
