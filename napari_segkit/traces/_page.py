@@ -71,7 +71,7 @@ class TracesPage(Page):
         self.browse = primary_button("Open a folder of traces\N{HORIZONTAL ELLIPSIS}", "Open SWC files of any program")
         self._lay_out()
         self._connect()
-        self.picking = Picking(viewer, self.scene.pick, self._known, self._clicked, self._centre)
+        self.picking = Picking(viewer, self.scene.pick, self._known, self._clicked, self._centre, self._go)
         self._refresh()
 
     def _lay_out(self) -> None:
@@ -110,18 +110,29 @@ class TracesPage(Page):
         table.chosen.connect(self._rows_chosen)
         table.activated_row.connect(lambda _: self.focus())
         table.dot_clicked.connect(lambda row: self._toggle_hidden([int(self.scene.neurons.ids[row])]))
+        table.key_pressed.connect(self._key_pressed)
         table.tagged.connect(lambda status: self.revising.mark(status=status))
         table.installEventFilter(self)
         table.viewport().installEventFilter(self)
 
+    def _key_pressed(self, key: str) -> None:
+        keys = {
+            "U": self.focus,
+            "W": self.cycle_shown,
+            "J": self.previous_branch,
+            "K": self.next_branch,
+            "N": self.next_tip,
+            "Q": self.toggle_plane,
+        }
+        if key in keys:
+            keys[key]()
+
     def eventFilter(self, watched: Any, event: Any) -> bool:
         """Mouse buttons 4 and 5 go through the history of the selection."""
         if event.type() == event.Type.MouseButtonPress:
-            if event.button() == Qt.MouseButton.BackButton:
-                self.session.selection.back()
-                return True
-            if event.button() == Qt.MouseButton.ForwardButton:
-                self.session.selection.forward()
+            steps = {Qt.MouseButton.BackButton: -1, Qt.MouseButton.ForwardButton: 1}
+            if event.button() in steps:
+                self._go(steps[event.button()])
                 return True
         return bool(super().eventFilter(watched, event))
 
@@ -231,6 +242,13 @@ class TracesPage(Page):
         self._show_card()
 
     # ---- the selection
+
+    def _go(self, step: int) -> None:
+        """Go back (-1) or forward (1) in the history of the selection."""
+        if step < 0:
+            self.session.selection.back()
+        else:
+            self.session.selection.forward()
 
     def _known(self, id: int) -> bool:
         return id in self.scene.neurons.rows

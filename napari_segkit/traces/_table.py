@@ -31,6 +31,8 @@ class Table(QTableView):  # type: ignore[misc]
     activated_row = Signal(int)
     """A row that was double clicked, or Enter pressed on."""
     dot_clicked = Signal(int)
+    key_pressed = Signal(str)
+    """A letter; napari does not hear what is pressed in a dock."""
     tagged = Signal(str)
     """A status that was chosen for the selected rows."""
 
@@ -56,6 +58,10 @@ class Table(QTableView):  # type: ignore[misc]
         header.setHighlightSections(False)
         header.setStretchLastSection(True)
         header.setMinimumSectionSize(22)
+        header.setStyleSheet(
+            "QHeaderView::section { padding: 2px 4px; } QHeaderView::up-arrow, QHeaderView::down-arrow"
+            " { subcontrol-position: center left; width: 9px; left: 2px; }"
+        )
         header.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         header.customContextMenuRequested.connect(lambda place: self.column_menu().exec(header.mapToGlobal(place)))
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
@@ -165,6 +171,8 @@ class Table(QTableView):  # type: ignore[misc]
         elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             if self.currentIndex().isValid():
                 self.activated_row.emit(int(self.rows.order[self.currentIndex().row()]))
+        elif event.text().isalpha() and event.modifiers() == Qt.KeyboardModifier.NoModifier:
+            self.key_pressed.emit(event.text().upper())
         else:
             super().keyPressEvent(event)
 

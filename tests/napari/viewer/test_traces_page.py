@@ -29,7 +29,7 @@ def opened(panel: Any, page: Any, folder: Path) -> None:
     before = page.set
     panel.show_page("Traces")
     page.open(folder)
-    settle(panel, lambda: page.set is not None and page.set is not before)
+    settle(panel, lambda: page.set is not None and page.set is not before, 300)
 
 
 def settle(panel: Any, done: Any, seconds: float = 30) -> None:
@@ -59,6 +59,19 @@ def double_click(viewer: Any, position: Any, *modifiers: str) -> None:
     )
     for callback in list(viewer.mouse_double_click_callbacks):
         callback(viewer, event)
+
+
+def clicked(viewer: Any, position: Any, button: int, *modifiers: str) -> None:
+    """Press and release a button of the mouse without moving it."""
+    event = SimpleNamespace(
+        position=tuple(position), view_direction=None, modifiers=modifiers, button=button, type="mouse_press"
+    )
+    for callback in list(viewer.mouse_drag_callbacks):
+        if callback.__module__ == "napari_segkit.traces._picking":
+            steps = callback(viewer, event)
+            next(steps, None)
+            event.type = "mouse_release"
+            next(steps, None)
 
 
 def node_of(page: Any, id: int, node: int) -> Any:
@@ -193,9 +206,9 @@ def test_point_40_selection_is_one_truth(panel, page, viewer) -> None:
     double_click(viewer, place, "Shift")
     agree(17, 90003)
     assert selection.active == 90003
-    selection.back()
+    clicked(viewer, place, 4)
     agree(17)
-    selection.forward()
+    clicked(viewer, place, 5)
     agree(17, 90003)
     # an id that is not in the set selects no row, and nothing is drawn
     selection.choose([123456])
@@ -221,7 +234,7 @@ def test_other_double_clicks_zoom_as_always(page, viewer) -> None:
     assert viewer.scene.camera.zoom == 2 * before
     place = node_of(page, 17, 10)
     viewer.dims.set_point(0, place[0])
-    double_click(viewer, place, "Control")
+    clicked(viewer, place, 1, "Control")
     assert page.session.selection.ids == ()
     np.testing.assert_allclose(viewer.scene.camera.center[1:], place[1:])
 
@@ -286,6 +299,16 @@ def test_shown_cycles(page, viewer) -> None:
     assert "selected" in roles(viewer)
     page.cycle_shown()
     assert "all" in roles(viewer)
+
+
+def test_letters_reach_the_page_from_the_table(page, qtbot) -> None:
+    from qtpy.QtCore import Qt
+
+    page.session.selection.choose([17])
+    qtbot.keyClick(page.table, Qt.Key.Key_K)
+    assert page.scene.node == page.scene.branches[0]
+    qtbot.keyClick(page.table, Qt.Key.Key_W)
+    assert page.buttons.mode.text() == "Shown: near  W"
 
 
 def test_hidden_neurons_are_not_seen_and_come_back(page, viewer) -> None:
@@ -456,9 +479,13 @@ def wait_for(panel: Any, kind: str, seconds: float = 120) -> Any:
 
 
 @pytest.mark.slow
-def test_edits_are_applied_and_errors_found_by_real_commands(panel, page, tmp_path: Path) -> None:
+def test_edits_are_applied_and_errors_found_by_real_commands(viewer, tmp_path: Path) -> None:
     import segkit
+    from napari_segkit.panel._panel import Panel
 
+    panel = Panel(viewer, tmp_path / "project")
+    viewer.window.add_dock_widget(panel, name="segkit")
+    page = panel.page("Traces")
     labels = np.zeros((12, 12, 60), np.uint64)
     labels[4:8, 4:8, 2:28] = 7
     labels[4:8, 4:8, 28:58] = 9
@@ -487,6 +514,7 @@ def test_edits_are_applied_and_errors_found_by_real_commands(panel, page, tmp_pa
     mended = segkit.open_volume(job.output).read()
     assert set(np.unique(mended).tolist()) == {0, int(page.model.ids[0])}
     assert "cut-mended" in [errors.segmentation.combo.itemText(at) for at in range(errors.segmentation.combo.count())]
+    panel.close_down()
 
 
 @pytest.mark.slow

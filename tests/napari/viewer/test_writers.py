@@ -36,12 +36,10 @@ def test_tracks_are_saved_as_the_traces_they_are_of(viewer, tmp_path: Path) -> N
 def test_tracks_of_other_plugins_are_one_trace(viewer, tmp_path: Path) -> None:
     from napari_segkit.layers._writers import write_tracks
 
-    layer = viewer.add_tracks(np.array([[0, 0, 1, 1], [0, 1, 2, 2]], float))
-    with pytest.raises(DataError, match="2 axes"):
+    layer = viewer.add_tracks(np.array([[0, 0, 1, 1, 1], [0, 1, 2, 2, 1]], float))
+    with pytest.raises(DataError, match="4 axes"):
         write_tracks(str(tmp_path / "a.swc"), *layer.as_layer_data_tuple()[:2])
-    layer = viewer.add_tracks(
-        np.array([[0, 0, 1, 1], [0, 1, 2, 2], [1, 5, 5, 5], [1, 6, 5, 5]], float).repeat(1, 0)[:, [0, 1, 1, 2]]
-    )
+    layer = viewer.add_tracks(np.array([[0, 0, 1, 1], [0, 1, 2, 2], [1, 5, 5, 5], [1, 6, 5, 5]], float))
     write_tracks(str(tmp_path / "a.swc"), *layer.as_layer_data_tuple()[:2])
     (back,) = read_swc(tmp_path / "a.swc")
     assert back.unit == "voxel"
