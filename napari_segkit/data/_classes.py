@@ -46,7 +46,7 @@ class Classes(QWidget):  # type: ignore[misc]
     @property
     def label(self) -> int:
         """The class that is painted now."""
-        return max(1, self._group.checkedId())
+        return max(1, int(self._group.checkedId()))
 
     def show_classes(self, names: Sequence[str]) -> None:
         """Show these classes."""

@@ -27,6 +27,7 @@ from napari_segkit.session._overview import (
     with_voxel_size,
 )
 from napari_segkit.session._run_folder import is_run
+from napari_segkit.session._saving import saved
 from segkit.errors import SegkitError
 from segkit.volume import Spacing, Volume
 
@@ -153,7 +154,8 @@ class ImageSection(QWidget):  # type: ignore[misc]
             for layer in [layer for layer in self.viewer.layers if shows(layer, found.volume)]:
                 self.viewer.layers.remove(layer)
         layers = add_layers(self.viewer, found.layers)
-        self.source.remember(source)
+        if source:
+            self.source.remember(source)
         image = next((layer for layer in layers if layer.__class__.__name__ == "Image"), None)
         if found.volume is None or image is None:
             return
@@ -165,18 +167,19 @@ class ImageSection(QWidget):  # type: ignore[misc]
             _go_to(self.viewer, image)
 
     def open_sample(self) -> None:
-        """Make the sample, show it, and take its labels for ground truth."""
-        from napari_segkit.layers._samples import tiny_neurites
-
+        """Make the sample, keep it in the project, show it, and take its labels for ground truth."""
+        where = self.session.project.folder / "layers"
+        self._busy = True
         self.card.setText("Growing neurites\N{HORIZONTAL ELLIPSIS}")
 
-        def done(data: list[LayerData]) -> None:
-            image, labels = add_layers(self.viewer, data)
-            self._choose_in_list(image)
-            self.session.data.choose_labels(volume_of_layer(labels))
+        def done(found: tuple[Opened, Volume]) -> None:
+            self._busy = False
+            opened, labels = found
+            self._show("", opened, None)
+            self.session.data.choose_labels(labels)
             self.viewer.fit_to_view()
 
-        self.session.in_background(tiny_neurites, done, "Data")
+        self.session.in_background(lambda: _sample(where), done, "Data")
 
     # ---- choosing
 
@@ -314,6 +317,17 @@ def _volume(source: str, where: Path) -> Volume:
         if overview.metadata.get("complete"):
             volume = with_overview(volume, overview)
     return volume
+
+
+def _sample(where: Path) -> tuple[Opened, Volume]:
+    from napari_segkit.layers._samples import sample_volumes
+    from segkit.durable import make_dirs
+    from segkit.opening import open_volume
+
+    make_dirs(where)
+    image, labels = (open_volume(saved(volume, where)) for volume in sample_volumes())
+    layers = layers_of(image, name="neurites", kind="image") + layers_of(labels, name="neurite labels", kind="labels")
+    return Opened(layers, image), labels
 
 
 def _open(source: str, where: Path, voxel_size: Spacing | None) -> Opened:

@@ -11,7 +11,7 @@ from napari_segkit.data._box_layers import BoxLayers, point_at_centre
 from napari_segkit.data._box_list import BoxList
 from napari_segkit.data._classes import Classes
 from napari_segkit.forms import QuietCombo, SourcePicker, line, source_of_layer
-from napari_segkit.layers import volume_of_layer
+from napari_segkit.layers import image_layer, volume_of_layer
 from napari_segkit.session import AnnotationBox, Session
 from segkit.errors import SegkitError
 from segkit.volume import Volume
@@ -121,8 +121,23 @@ class TruthSection(QWidget):  # type: ignore[misc]
         box = self.session.data.boxes.new(image, centre)
         self.layers.label = self.classes.label
         self.layers.go_to(box)
+        self._keep_image()
         self.layers.save()
         self.list.choose(box)
+
+    def _keep_image(self) -> None:
+        """Write an image that is only in memory beside what is painted in it, so that both can be opened again."""
+        data, keep = self.session.data, self.session.data.keeper()
+        if keep is None or data.image is None:
+            return
+        name, layer = data.image.source, image_layer(self.viewer, self.session)
+
+        def kept(source: str) -> None:
+            if layer is not None:
+                layer.metadata = {**layer.metadata, "segkit": {**layer.metadata.get("segkit", {}), "source": source}}
+            data.image_kept(name, source)
+
+        self.session.in_background(keep, kept, "Data")
 
     def go_to(self, name: str = "") -> None:
         """Bring a box into view: one by its name, or the chosen one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from psygnal import Signal
@@ -78,6 +78,28 @@ class Data:
         self.image = image
         self.size_from = "file" if image is not None and image.unit == "nm" else "assumed"
         self.changed.emit()
+
+    def keeper(self) -> Callable[[], str] | None:
+        """Return a function that writes an image which is only in memory into the project; None for any other.
+
+        It may run in a thread; hand what it returns to `image_kept`.
+        """
+        from napari_segkit.session._saving import is_place, saved
+
+        image = self.image
+        if image is None or is_place(image.source):
+            return None
+        return lambda: saved(image, self._project.place("layers"))
+
+    def image_kept(self, name: str, source: str) -> None:
+        """Call the image, and the boxes in it, by where it was written instead of by the name of its layer."""
+        for box in self.boxes.all:
+            if box.image == name:
+                box.image = source
+        self.boxes.write_index()
+        if self.image is not None and self.image.source == name:
+            self.image = replace(self.image, source=source)
+            self.changed.emit()
 
     def set_voxel_size(self, voxel_size: Spacing) -> None:
         """Say how large a voxel of the image is, in nm, whatever its file says.
