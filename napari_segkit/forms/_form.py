@@ -13,9 +13,10 @@ from napari_segkit.forms._fold import Fold
 from segkit.errors import UsageError
 from segkit.parameters import Parameter, check, parameters_of
 
-__all__ = ["Form", "tooltip_of"]
+__all__ = ["LABEL_WIDTH", "Form", "fitting", "tooltip_of"]
 
 MOST_VISIBLE = 5
+LABEL_WIDTH = 104
 _WRONG = "border: 1px solid #e5534b;"
 
 
@@ -91,7 +92,7 @@ class Form(QWidget):  # type: ignore[misc]
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(8)
         grid.setVerticalSpacing(4)
-        grid.setColumnMinimumWidth(0, 116)
+        grid.setColumnMinimumWidth(0, LABEL_WIDTH)
         grid.setColumnStretch(1, 1)
         for row, parameter in enumerate(parameters):
             editor = editor_for(parameter)
@@ -99,7 +100,7 @@ class Form(QWidget):  # type: ignore[misc]
             unit = f" ({parameter.unit})" if parameter.unit and parameter.type is float else ""
             label = QLabel(f"{spoken[:1].upper()}{spoken[1:]}{unit}")
             label.setWordWrap(True)
-            label.setFixedWidth(116)
+            label.setFixedWidth(LABEL_WIDTH)
             complaint = QLabel()
             complaint.setWordWrap(True)
             complaint.setStyleSheet("color: #ff8a80;")

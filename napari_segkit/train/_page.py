@@ -12,6 +12,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QLineEdit, QPushButton
 
 from napari_segkit.forms import Fold, Page, QuietCombo, line, primary_button
+from napari_segkit.forms._form import LABEL_WIDTH
 from napari_segkit.session import Session, eta_text
 from napari_segkit.session._devices import devices
 from napari_segkit.session._runs import FollowedRun, Runs
@@ -93,7 +94,7 @@ class TrainPage(Page):
         for widget, stretch in ((self.train_button, 1), (self.pause_button, 1), (self.stop_button, 1)):
             buttons.addWidget(widget, stretch)
         label = QLabel("Start from")
-        label.setFixedWidth(100)
+        label.setFixedWidth(LABEL_WIDTH)
         start.addWidget(label)
         start.addWidget(self.start_from, 1)
         self.column.addWidget(self.setup_fold)
@@ -115,6 +116,7 @@ class TrainPage(Page):
         self.column.addStretch(1)
         self.new_labels.hide()
         self.estimate.hide()
+        self.runs_list.hide()
         self.preview_row.hide()
         self.model_sees.hide()
         self.notes_fold.hide()

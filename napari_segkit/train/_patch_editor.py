@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QAbstractSpinBox, QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtGui import QIntValidator
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from napari_segkit.forms import line
-from napari_segkit.forms._editors import QuietSpin
 from napari_segkit.session._trainings import Measured
 
 __all__ = ["PatchEditor"]
 
 
 class PatchEditor(QWidget):  # type: ignore[misc]
-    """Three spin boxes (z, y, x), and a tick that leaves them to a trial."""
+    """Three fields (z, y, x), and a tick that leaves them to a trial."""
 
     changed = Signal()
     measure_wanted = Signal()
@@ -29,24 +29,22 @@ class PatchEditor(QWidget):  # type: ignore[misc]
         )
         self.automatic.setAccessibleName("automatic patch")
         self.automatic.setChecked(True)
-        self.spins = [QuietSpin() for _ in range(3)]
+        self.sides = [QLineEdit() for _ in range(3)]
         self.measure = QPushButton("Measure")
         self.measure.setToolTip("Try a step now, and say what memory and time it takes")
         self.measure.setAccessibleName("measure a step")
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(4)
-        for axis, spin, value in zip("zyx", self.spins, (16, 96, 96), strict=True):
-            spin.setRange(1, 4096)
-            spin.setValue(value)
-            spin.setKeyboardTracking(False)
-            spin.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
-            spin.setMinimumWidth(36)
-            spin.setAlignment(Qt.AlignmentFlag.AlignRight)
-            spin.setToolTip(f"Voxels of a patch along {axis}")
-            spin.setAccessibleName(f"patch {axis}")
-            spin.valueChanged.connect(lambda _: self.changed.emit())
-            row.addWidget(spin, 1)
+        for axis, side, value in zip("zyx", self.sides, (16, 96, 96), strict=True):
+            side.setValidator(QIntValidator(1, 4096, side))
+            side.setText(str(value))
+            side.setMinimumWidth(36)
+            side.setAlignment(Qt.AlignmentFlag.AlignRight)
+            side.setToolTip(f"Voxels of a patch along {axis}")
+            side.setAccessibleName(f"patch {axis}")
+            side.textChanged.connect(lambda _: self.changed.emit())
+            row.addWidget(side, 1)
         self.said = line()
         below = QHBoxLayout()
         below.setContentsMargins(0, 0, 0, 0)
@@ -63,8 +61,8 @@ class PatchEditor(QWidget):  # type: ignore[misc]
         self._toggled(True)
 
     def _toggled(self, automatic: bool) -> None:
-        for spin in self.spins:
-            spin.setEnabled(not automatic)
+        for side in self.sides:
+            side.setEnabled(not automatic)
         self.changed.emit()
 
     def value(self) -> tuple[int, int, int] | None:
@@ -73,24 +71,24 @@ class PatchEditor(QWidget):  # type: ignore[misc]
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """What the spin boxes show."""
-        z, y, x = (int(spin.value()) for spin in self.spins)
+        """What is typed; 0 where that is no number."""
+        z, y, x = (int(side.text()) if side.hasAcceptableInput() else 0 for side in self.sides)
         return z, y, x
 
     def set_value(self, shape: Any) -> None:
         """Show a shape; None leaves it to a trial."""
         if shape is not None:
-            for spin, value in zip(self.spins, shape, strict=True):
-                spin.setValue(int(value))
+            for side, value in zip(self.sides, shape, strict=True):
+                side.setText(str(int(value)))
         self.automatic.setChecked(shape is None)
         self.say("")
 
     def show_measured(self, measured: Measured) -> None:
         """Show what a trial has found."""
-        for spin, value in zip(self.spins, measured.patch_shape, strict=True):
-            spin.blockSignals(True)
-            spin.setValue(value)
-            spin.blockSignals(False)
+        for side, value in zip(self.sides, measured.patch_shape, strict=True):
+            side.blockSignals(True)
+            side.setText(str(value))
+            side.blockSignals(False)
         memory = "" if measured.memory is None else f"{max(measured.memory, 1e7) / 1e9:.2g} GB · "
         self.say(f"{memory}{measured.seconds:.2g} s a step")
 

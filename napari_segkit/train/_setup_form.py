@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_segkit.forms import ComponentPicker, Fold, Form, QuietCombo
 from napari_segkit.forms._editors import QuietSpin
-from napari_segkit.forms._form import fitting
+from napari_segkit.forms._form import LABEL_WIDTH, fitting
 from napari_segkit.session._augmentation_sets import AUGMENTATION_SETS
 from napari_segkit.session._compatible import LOSS_OF_TASK, NETWORK_OF_TASK, SECOND_LOSS_OF_TASK, misfit
 from napari_segkit.session._devices import Device
@@ -105,7 +105,7 @@ class SetupForm(QWidget):  # type: ignore[misc]
         grid = QGridLayout()
         grid.setHorizontalSpacing(8)
         grid.setVerticalSpacing(4)
-        grid.setColumnMinimumWidth(0, 100)
+        grid.setColumnMinimumWidth(0, LABEL_WIDTH)
         grid.setColumnStretch(1, 1)
         self.steps, self.batch = QuietSpin(), QuietSpin()
         self.rate = Form(SECTIONS["optimizer"], without=tuple(set(_parameters("optimizer")) - {"learning_rate"}))

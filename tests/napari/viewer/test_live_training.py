@@ -57,7 +57,7 @@ def test_points_8_9_13_32_33_a_training_is_watched_paused_and_continued(panel, p
     page.preview_row.every.setValue(5)
     page.train_button.click()
     assert page.train_button.text() != "Train"  # at once
-    qtbot.waitUntil(lambda: page.run is not None or problems, timeout=60 * SECOND)
+    qtbot.waitUntil(lambda: page.run is not None or bool(problems), timeout=60 * SECOND)
     assert not problems
     qtbot.waitUntil(lambda: page.run.progress.step >= 10, timeout=120 * SECOND)
     assert page.pause_button.isVisibleTo(page)
@@ -67,7 +67,7 @@ def test_points_8_9_13_32_33_a_training_is_watched_paused_and_continued(panel, p
     seen: set[bytes] = set()
     with StallWatch() as watch:
         qtbot.waitUntil(
-            lambda: preview.layer is not None and (seen.add(preview.layer.data.tobytes()) or len(seen) >= 3),
+            lambda: preview.layer is not None and (seen.add(bytes(preview.layer.data.tobytes())) or len(seen) >= 3),
             timeout=120 * SECOND,
         )
     assert not preview.layer.editable
@@ -128,7 +128,7 @@ def test_a_patch_is_measured_before_an_automatic_training(panel, page, qtbot) ->
     page.setup.steps.setValue(3)
     page.train_button.click()
     assert page.train_button.text().startswith("Trying a step")
-    qtbot.waitUntil(lambda: page.run is not None or problems, timeout=120 * SECOND)
+    qtbot.waitUntil(lambda: page.run is not None or bool(problems), timeout=120 * SECOND)
     assert not problems
     assert "s a step" in page.setup.patch.said.text()
     assert "on cpu" in page.estimate.text()
