@@ -23,6 +23,7 @@ TIPS = (
 )
 ROW = 26
 ROLE = 64
+NARROW = 330
 MOST_ROWS = 6
 
 
@@ -124,6 +125,11 @@ class BoxList(QTableWidget):  # type: ignore[misc]
     def _edited(self, item: Any) -> None:
         if item.column() == 0:
             self.renamed.emit(self._boxes[item.row()], item.text())
+
+    def resizeEvent(self, event: Any) -> None:
+        """Leave the sizes out where there is hardly room for names."""
+        self.setColumnHidden(2, self.width() < NARROW)
+        super().resizeEvent(event)
 
     def mouseDoubleClickEvent(self, event: Any) -> None:
         """Rename in the first column, go to the box in the others."""

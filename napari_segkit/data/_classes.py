@@ -76,8 +76,8 @@ class Classes(QWidget):  # type: ignore[misc]
         chip.setFixedWidth(30)
         colour = COLOURS[(number - 1) % len(COLOURS)]
         chip.setStyleSheet(
-            f"QToolButton {{ background: {colour}; color: black; border: 2px solid transparent; border-radius: 6px; "
-            "font-weight: bold; padding: 2px; } QToolButton:checked { border-color: white; }"
+            f"QToolButton {{ background: {colour}; color: black; border: 3px solid transparent; border-radius: 6px; "
+            "font-weight: bold; padding: 1px; } QToolButton:checked { border-color: #8f8f8f; }"
         )
         chip.setToolTip(f"Paint {name} (label {number})")
         chip.setAccessibleName(f"paint class {number}")

@@ -53,6 +53,7 @@ class DataPage(Page):
                 "go_to_box": self.truth.go_to,
                 "go_to_boxes": lambda _: self._show(),
                 "choose_labels": lambda _: self.truth.choose_labels(),
+                "hold_out_auto": lambda _: session.data.choose_hold_out("auto"),
                 "fit_labels": lambda _: self.truth.apply_fit(),
                 "check_data": lambda _: self._show(),
             }

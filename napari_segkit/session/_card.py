@@ -7,7 +7,7 @@ from segkit.volume import Volume
 __all__ = ["card", "size_text"]
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
-_TIMES = " \N{MULTIPLICATION SIGN} "
+_TIMES = "\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}"
 
 
 def size_text(count: int) -> str:
@@ -24,7 +24,7 @@ def card(volume: Volume) -> str:
     lead = f"{volume.channels} {kind}" if kind else ""
     shape = _TIMES.join(str(n) for n in volume.spatial_shape)
     size = _TIMES.join(f"{v:.4g}" for v in volume.voxel_size)
-    parts = [f"{lead}{shape} voxels", str(volume.dtype), f"{size} {'nm' if volume.unit == 'nm' else '(size unknown)'}"]
+    parts = [f"{lead}{shape}\N{NO-BREAK SPACE}voxels", str(volume.dtype), f"{size}\N{NO-BREAK SPACE}{'nm' if volume.unit == 'nm' else '(size unknown)'}"]
     count = 1 + len(volume.levels)
     parts.append(f"{count} levels" if count > 1 else "1 level")
     if volume.chunks:

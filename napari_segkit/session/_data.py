@@ -186,7 +186,8 @@ class Data:
             roles = {box.role for box in boxes if box.painted}
             for role, word in (("train", "Train"), ("check", "Check")):
                 if role not in roles:
-                    found.append(Check(False, f"No painted box has the role {word}", there))
+                    fix = Fix("hold_out_auto", "Hold out automatically")
+                    found.append(Check(False, f"No painted box has the role {word}", fix))
         return found
 
     def writer(self) -> Callable[[], dict[str, Any]]:

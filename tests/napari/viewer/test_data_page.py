@@ -108,8 +108,9 @@ def test_a_source_is_opened_in_the_background_and_described(page, viewer, stored
 
     assert image_layer(viewer, page.session) == viewer.layers["em"]
     shape = " × ".join(map(str, raw_volume.spatial_shape))
-    assert f"{shape} voxels" in page.image.card.text()
-    assert str(raw_volume.dtype) in page.image.card.text()
+    said = page.image.card.text().replace("\N{NO-BREAK SPACE}", " ")
+    assert f"{shape} voxels" in said
+    assert str(raw_volume.dtype) in said
     assert page.image.voxel_size.chip.text() == "from file"
     assert [line.text() for line in page.image.voxel_size.lines] == ["40", "16", "16"]
     assert page.image.source.recent == [stored.source]
