@@ -10,7 +10,8 @@ __all__ = ["looks_of"]
 _COLOURS = ("magenta", "cyan", "yellow", "green", "red", "blue")
 _COMPOSITE = ("red", "green", "blue")
 _BACKGROUND = ("background", "nothing", "outside")
-_OPACITY = 0.7
+_OPACITY = 0.5  # the texture of the image stays visible
+_OPACITY_OF_THREE = 0.25  # they add up to white
 
 
 def looks_of(channels: Sequence[str], *, fractions: bool) -> list[dict[str, Any]]:
@@ -42,7 +43,7 @@ def looks_of(channels: Sequence[str], *, fractions: bool) -> list[dict[str, Any]
         look = {
             "colormap": colours.get(place, _COLOURS[1]),
             "blending": "additive",
-            "opacity": _OPACITY,
+            "opacity": _OPACITY_OF_THREE if len(affinities) >= 3 else _OPACITY,
             "visible": place in colours,
         }
         if fractions or name == "object":

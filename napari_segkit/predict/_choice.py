@@ -8,7 +8,7 @@ from typing import Any
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
-from napari_segkit.forms import Fold, Form, QuietCombo, SourcePicker, colours, line, source_of_layer
+from napari_segkit.forms import Form, QuietCombo, SourcePicker, colours, line, source_of_layer
 from napari_segkit.layers import layers_showing, volume_of_layer
 from napari_segkit.predict._model_picker import ModelPicker
 from napari_segkit.predict._region_picker import RegionPicker
@@ -53,11 +53,9 @@ class Choice(QWidget):  # type: ignore[misc]
         self.warning = line()
         self.warning.hide()
         self.region = RegionPicker(viewer)
-        self.options = Form(
-            prediction_options, first=("halo", "blend", "augmentation", "precision", "dtype", "block", "device")
-        )
-        self.advanced = Fold("Advanced")
-        self.advanced.body_layout.addWidget(self.options)
+        self.options = Form(prediction_options, first=("",))  # all of them under Advanced
+        for editor in self.options.editors.values():
+            editor.main.setMinimumWidth(60)
         self._level_label = QLabel("Level")
         grid = QGridLayout()
         grid.setHorizontalSpacing(8)
@@ -78,7 +76,7 @@ class Choice(QWidget):  # type: ignore[misc]
         layout.setSpacing(4)
         layout.addLayout(grid)
         layout.addWidget(self.warning)
-        layout.addWidget(self.advanced)
+        layout.addWidget(self.options)
         self.model.changed.connect(self._model_chosen)
         self.image.changed.connect(self._image_chosen)
         self.level.currentIndexChanged.connect(lambda _: self._level_chosen())

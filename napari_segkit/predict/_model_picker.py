@@ -40,7 +40,7 @@ class ModelPicker(QWidget):  # type: ignore[misc]
         self.runs.setToolTip("The run whose network predicts, the latest first")
         self.weights = QuietCombo()
         self.runs.setMinimumWidth(60)  # the dock may be narrow
-        self.weights.setMinimumWidth(54)
+        self.weights.setMinimumWidth(72)
         self.weights.setAccessibleName("weights")
         self.weights.setToolTip("The weights with the best score, or the last ones")
         self.browse = BrowseButton("Choose a run or model package in another folder")

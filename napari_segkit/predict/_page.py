@@ -331,11 +331,15 @@ class PredictPage(Page):
         self._show_progress()
         self._list_interrupted()
 
+    def _predicting(self) -> Job | None:
+        """Return the prediction that runs."""
+        return next((job for job in self.session.jobs.active if job.kind == "predict"), None)
+
     def _show_progress(self) -> None:
-        job = self.session.jobs.of("predict")
+        job = self._predicting()
         path = job.output if job is not None else next(iter(self.interrupted.rows), None)
         ledger: Ledger | None = self.live.ledgers.get(path) if path is not None else None
-        self.progress.show_ledger(path, ledger, job is not None and job.active)
+        self.progress.show_ledger(path, ledger, job is not None)
 
     @property
     def _seen(self) -> bool:
@@ -344,8 +348,8 @@ class PredictPage(Page):
 
     def _tick(self) -> None:
         self._ticks += 1
-        job = self.session.jobs.of("predict")
-        if job is not None and job.active:
+        job = self._predicting()
+        if job is not None:
             self.live.follow(job)
         if not self.overlay.on:
             self.answers.rest()
@@ -355,14 +359,14 @@ class PredictPage(Page):
             self.choice.model.refresh()
         self.choice.open_image()
         self.instances.follow()
-        if job is not None and job.active:
+        if job is not None:
             self._show_progress()
-        self._estimate(job)
+        self._estimate(busy=job is not None)
 
-    def _estimate(self, job: Job | None) -> None:
+    def _estimate(self, *, busy: bool) -> None:
         """Ask what the choice takes, unless a prediction runs, which would make both slower."""
         try:
-            chosen = self.choice.prediction() if job is None or not job.active else None
+            chosen = None if busy else self.choice.prediction()
         except SegkitError:
             chosen = None
         self.estimator.want(chosen)

@@ -52,6 +52,7 @@ class Progress(QWidget):  # type: ignore[misc]
         if path is None or ledger is None:
             return
         self.text.setText(f"{path.stem}: {ledger.line()}")
+        self.text.setVisible(running)  # the row of an interrupted one says it
         self.map.show_grid(ledger.grid(running), self._depth(ledger))
 
     def _layer(self) -> Any:

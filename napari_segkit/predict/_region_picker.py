@@ -46,7 +46,7 @@ class RegionPicker(QWidget):  # type: ignore[misc]
         ):
             self.kind.addItem(text, kind)
             self.kind.setItemData(self.kind.count() - 1, tip, 3)
-        self.kind.setMinimumWidth(60)
+        self.kind.setMinimumWidth(116)
         self.kind.setAccessibleName("region")
         self.kind.setToolTip("Which part of the image is predicted")
         self.slices = QSpinBox()
