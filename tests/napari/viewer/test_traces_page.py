@@ -487,8 +487,8 @@ def test_edits_are_applied_and_errors_found_by_real_commands(viewer, tmp_path: P
     viewer.window.add_dock_widget(panel, name="segkit")
     page = panel.page("Traces")
     labels = np.zeros((12, 12, 60), np.uint64)
-    labels[4:8, 4:8, 2:28] = 7
-    labels[4:8, 4:8, 28:58] = 9
+    labels[4:7, 4:7, 2:28] = 7
+    labels[4:7, 4:7, 28:58] = 9
     project = panel.session.project
     volume = segkit.Volume.from_array(labels, voxel_size=(10.0, 10.0, 10.0), unit="nm")
     segkit.write_volume(volume, project.place("segmentations") / "cut.zarr", labels=True)
