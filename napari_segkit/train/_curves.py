@@ -78,6 +78,7 @@ class Curves(QWidget):  # type: ignore[misc]
         self._background = background or self._background
         if self._background:
             self.plot.setBackground(self._background)
+            self.plot.resetCachedContent()  # or the old colour would be painted on
         colours = _COLOURS[dark]
         faint = pyqtgraph.mkColor(colours["training"])
         faint.setAlpha(110)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QLineEdit, QPushButton
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QLineEdit, QPushButton, QWidget
 
 from napari_segkit.forms import Fold, Page, QuietCombo, line, primary_button
 from napari_segkit.forms._form import LABEL_WIDTH
@@ -89,7 +89,9 @@ class TrainPage(Page):
         self.starting.offer_starts()
 
     def _compose(self) -> None:
-        buttons, start = QHBoxLayout(), QHBoxLayout()
+        self.start_row = QWidget()
+        buttons, start = QHBoxLayout(), QHBoxLayout(self.start_row)
+        start.setContentsMargins(0, 0, 0, 0)
         buttons.setSpacing(4)
         for widget, stretch in ((self.train_button, 1), (self.pause_button, 1), (self.stop_button, 1)):
             buttons.addWidget(widget, stretch)
@@ -98,7 +100,7 @@ class TrainPage(Page):
         start.addWidget(label)
         start.addWidget(self.start_from, 1)
         self.column.addWidget(self.setup_fold)
-        self.column.addLayout(start)
+        self.column.addWidget(self.start_row)
         self.column.addWidget(self.estimate)
         self.column.addWidget(self.reason)
         self.column.addLayout(buttons)
@@ -190,6 +192,7 @@ class TrainPage(Page):
         if self.run is not None:
             self.runs_list.select(self.run.folder)
         self.watching.draw()
+        self.starting.offer_starts(anew=False)
         self.update_controls()
 
     def _data_changed(self) -> None:
@@ -253,7 +256,8 @@ class TrainPage(Page):
         self.stop_button.setText("Saving\N{HORIZONTAL ELLIPSIS}" if asked else "Stop and save")
         self.reason.setText(reason)
         self.reason.setVisible(bool(reason) and not running and not busy)
-        self.start_from.setEnabled(not running and not busy)
+        self.start_row.setVisible(not running)
+        self.start_row.setEnabled(not busy)
         self.new_labels.setVisible(running and job is not None and self.starting.labels_changed)
         self.new_labels.setEnabled(not asked and not busy)
         shown = run is not None and (run.progress.state != "waiting" or running)

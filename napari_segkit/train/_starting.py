@@ -38,14 +38,25 @@ class Starting(QObject):  # type: ignore[misc]
         self.declined = False
         """Whether the user wants a new run although another one is open."""
         self._own: dict[str, Any] | None = None
+        self._offer: tuple[Any, ...] | None = None
         self._problem: str | None = None  # of the form; None where it has to be looked at again
         page.setup.changed.connect(self._forget)
 
     # ---- where it starts from
 
-    def offer_starts(self) -> None:
-        """List where a training can start from: from nothing, or from the run on show."""
+    def offer_starts(self, *, anew: bool = True) -> None:
+        """List where a training can start from: from nothing, or from the run on show.
+
+        Parameters
+        ----------
+        anew
+            Whether to do so although nothing has changed, which forgets what the user chose there.
+        """
         combo, run = self._page.start_from, self._page.run
+        offer = None if run is None else (run.folder, run.running, run.interrupted, run.progress.state == "waiting")
+        if offer == self._offer and not anew:
+            return
+        self._offer = offer
         combo.blockSignals(True)
         combo.clear()
         combo.addItem("New run", ("new", None))
