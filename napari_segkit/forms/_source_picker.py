@@ -84,7 +84,7 @@ class SourcePicker(QWidget):  # type: ignore[misc]
         self.combo.blockSignals(True)
         self.combo.clear()
         fitting = [layer for kind in self._kinds for layer in self._viewer.layers if _type(layer) == kind]
-        fitting = [layer for layer in fitting if not {"preview", "box"} & set(layer.metadata.get("segkit", {}))]
+        fitting = [layer for layer in fitting if not {"preview", "box", "role"} & set(layer.metadata.get("segkit", {}))]
         active = self._viewer.layers.selection.active
         if (
             chosen is None

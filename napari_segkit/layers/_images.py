@@ -36,14 +36,15 @@ def image_layer(viewer: Any, session: Session) -> Any:
 
 def shows(layer: Any, image: Any) -> bool:
     """Return whether a napari layer shows a volume: it came from there, or both have the same voxels in memory."""
-    if layer.__class__.__name__ != "Image" or layer.metadata.get("segkit", {}).get("preview"):
+    own = layer.metadata.get("segkit", {})
+    if layer.__class__.__name__ != "Image" or {"preview", "role"} & set(own):
         return False
-    source = layer.metadata.get("segkit", {}).get("source", "")
+    source = own.get("source", "")
     if source and source == image.source:
         return True
     data = layer.data[0] if layer.multiscale else layer.data
-    own = data.volume.array if isinstance(data, LazyView) else data
-    if own is image.array:
+    voxels = data.volume.array if isinstance(data, LazyView) else data
+    if voxels is image.array:
         return True
-    both = isinstance(own, np.ndarray) and isinstance(image.array, np.ndarray)
-    return both and own.shape[-2:] == image.array.shape[-2:] and np.shares_memory(own, image.array)
+    both = isinstance(voxels, np.ndarray) and isinstance(image.array, np.ndarray)
+    return both and voxels.shape[-2:] == image.array.shape[-2:] and np.may_share_memory(voxels, image.array)
