@@ -15,10 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import napari  # noqa: TID253
-from qtpy.QtCore import QElapsedTimer, QPoint, Qt, QTimer  # noqa: TID253
-from qtpy.QtTest import QTest  # noqa: TID253
-from qtpy.QtWidgets import QApplication, QWidget  # noqa: TID253
+import napari
+from qtpy.QtCore import QElapsedTimer, QPoint, Qt, QTimer
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_segkit.panel._panel import Panel
 

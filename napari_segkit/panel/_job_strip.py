@@ -76,14 +76,14 @@ class JobRow(QWidget):  # type: ignore[misc]
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(4)
-        for widget, stretch in ((self.line, 1), (self.left, 0), (self.right, 0)):
+        for widget, stretch in ((self.name, 1), (self.left, 0), (self.right, 0)):
             row.addWidget(widget, stretch)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
-        layout.addWidget(self.name)
-        layout.addWidget(self.bar)
         layout.addLayout(row)
+        layout.addWidget(self.bar)
+        layout.addWidget(self.line)
 
     def show_job(self) -> None:
         """Show how far the job is."""
@@ -92,6 +92,7 @@ class JobRow(QWidget):  # type: ignore[misc]
             f" · {job.what.lower()}" if job.what and job.what.split()[0].lower()[:5] not in job.title.lower() else ""
         )
         self.name.setText(f"<b>{job.title}</b>{stage}")
+        self.name.setToolTip(f"{job.title}{stage}")
         text = job.line(datetime.now())
         self.line.setText(text)
         self.line.setToolTip(text)
