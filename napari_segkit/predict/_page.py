@@ -10,7 +10,6 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton
 
 from napari_segkit.forms import Page, colours, line, primary_button
-from napari_segkit.layers import add_layers, layers_showing, open_layers
 from napari_segkit.predict._choice import Choice
 from napari_segkit.predict._estimating import Estimator
 from napari_segkit.predict._instances import Instances
@@ -18,12 +17,12 @@ from napari_segkit.predict._live_outputs import LiveOutputs
 from napari_segkit.predict._overlay import LiveOverlay
 from napari_segkit.predict._progress import Interrupted, Progress
 from napari_segkit.predict._run_all import RunAll
+from napari_segkit.predict._running import PAGE, Running
 from napari_segkit.predict._tracing import Tracing
 from napari_segkit.predict._trying import Trying
 from napari_segkit.session import Job, Session
 from napari_segkit.session._answers import Answering
 from napari_segkit.session._ledger import Ledger
-from napari_segkit.session._stages import Stages
 from segkit.errors import SegkitError
 
 __all__ = ["PredictPage"]
@@ -43,18 +42,19 @@ class PredictPage(Page):
         What it shows and changes.
     """
 
-    title = "Predict"
+    title = PAGE
     hint = "G shows and hides the prediction"
 
     def __init__(self, viewer: Any, session: Session) -> None:
         super().__init__(viewer, session)
-        self.stages, self.answers = Stages(session), Answering()
+        self.answers = Answering()
         self.choice = Choice(viewer, session)
         self.estimator = Estimator(session, self.answers)
         self.overlay = LiveOverlay(viewer, session, self.answers)
         self.trying = Trying(viewer, session, self.answers)
         self.live = LiveOutputs(viewer, session, self._ledger_moved)
         self.instances, self.tracing = Instances(viewer, session), Tracing(viewer, session)
+        self.running = Running(viewer, session, self.choice, self.instances, self.tracing, self.live)
         self.progress, self.run_all = Progress(viewer), RunAll()
         self.interrupted = Interrupted(session, self.live.ledgers.get)
         self._hidden: list[Any] = []
@@ -110,99 +110,30 @@ class PredictPage(Page):
         self.trying.told.connect(self._tried)
         self.try_button.clicked.connect(lambda _=False: self.try_it())
         self.live_button.toggled.connect(self._live_toggled)
-        self.button.clicked.connect(lambda _=False: self.predict())
-        self.interrupted.resume.connect(lambda path: self._resume(path))
-        self.interrupted.start_over.connect(lambda path: self._resume(path, overwrite=True))
-        self.instances.start.connect(self.segment)
+        running = self.running
+        running.beginning.connect(self._make_room)
+        running.listed.connect(self._listed)
+        self.button.clicked.connect(lambda _=False: running.predict())
+        self.interrupted.resume.connect(lambda path: running.resume(path))
+        self.interrupted.start_over.connect(lambda path: running.resume(path, overwrite=True))
+        self.instances.start.connect(lambda: running.segment())
         self.instances.prediction.shown.connect(lambda place: self.live.show(Path(place)))
-        self.tracing.start.connect(self.trace)
-        self.tracing.objects.shown.connect(self._show_result)
-        self.run_all.start.connect(self.run_everything)
-        self.run_all.end.connect(self._let_end)
-        session.results_changed.connect(self._results_changed)
-        session.jobs.when_done("predict", self._predicted)
-        session.jobs.when_done("segment", self._segmented)
-        session.jobs.when_done("trace", self._traced)
+        self.tracing.start.connect(running.trace)
+        self.tracing.objects.shown.connect(running.show)
+        self.run_all.start.connect(lambda: running.everything(self.run_all.wanted))
+        self.run_all.end.connect(running.let_end)
+        session.results_changed.connect(running.list_results)
         session.jobs.ended.connect(self._job_ended)
-        session.fixes["new_name"] = self._guarded(self.stages.write_beside)
-        session.fixes["smaller_blocks"] = self._guarded(self.stages.smaller_blocks)
-
-    def _guarded(self, work: Any) -> Any:
-        """Return a function that does something and says why if it fails."""
-
-        def run(*arguments: Any, **options: Any) -> Any:
-            try:
-                return work(*arguments, **options)
-            except (SegkitError, OSError) as error:
-                self.session.report(error, self.title)
-                return None
-
-        return run
 
     # ---- what the buttons do
 
-    def predict(self) -> Job | None:
-        """Predict the chosen region."""
-        job: Job | None = self._guarded(self._predict)()
-        return job
-
-    def _predict(self, then: tuple[Mapping[str, Any], ...] = ()) -> Job:
-        chosen = self.choice.prediction()
+    def _make_room(self) -> None:
+        """Leave memory and processors to a prediction that is about to begin."""
         self.live_button.setChecked(False)
         self.trying.remove()
         self.estimator.want(None)
         if not self.estimator.busy and not self.trying.busy:
-            self.answers.close()  # the memory is for the job
-        return self.stages.predict(chosen, self.choice.model.name, then)
-
-    def segment(self) -> None:
-        """Cut the chosen prediction into objects."""
-        self._guarded(self._from_picker)(self.instances.prediction, self.instances.stage, self.stages.segment)
-
-    def trace(self) -> None:
-        """Trace the chosen objects."""
-        self._guarded(self._from_picker)(self.tracing.objects, self.tracing.stage, self.stages.trace)
-
-    def _from_picker(self, picker: Any, stage: Any, start: Any, then: tuple[Mapping[str, Any], ...] = ()) -> None:
-        how, source_of = stage(), picker.writer()
-        self.session.in_background(source_of, lambda source: self._guarded(start)(source, how, then), self.title)
-
-    def run_everything(self) -> None:
-        """Run the stages that are ticked, one after the other."""
-        self._guarded(self._run_everything)()
-        self.jobs_changed()
-
-    def _run_everything(self) -> None:
-        wanted = self.run_all.wanted
-        if not wanted:
-            raise SegkitError("No step is ticked. Open the menu of the button and tick some.")
-        stages = {"segment": self.instances.stage, "trace": self.tracing.stage}
-        then = tuple(stages[kind]() for kind in wanted if kind in stages)
-        if wanted[0] == "predict":
-            self._predict(then)
-        elif wanted[0] == "segment":
-            self._from_picker(self.instances.prediction, self.instances.stage, self.stages.segment, then[1:])
-        else:
-            self._from_picker(self.tracing.objects, self.tracing.stage, self.stages.trace)
-
-    def _let_end(self) -> None:
-        job = self._leading()
-        if job is not None:
-            self.stages.let_end(job)
-            self.session.say(f"Nothing is started after {job.title}.")
-        self.jobs_changed()
-
-    def _leading(self) -> Job | None:
-        """Return the job that others follow."""
-        return next((job for job in self.session.jobs.open if job.extra.get("then")), None)
-
-    def _resume(self, path: Path, overwrite: bool = False) -> None:
-        if overwrite:
-            self.live.forget(path)
-            for layer in layers_showing(self.viewer, path):  # they show what is about to be replaced
-                self.viewer.layers.remove(layer)
-        self._guarded(self.stages.resume)(path, overwrite=overwrite)
-        self.jobs_changed()
+            self.answers.close()
 
     def try_it(self) -> None:
         """Predict one block in the middle of the view now."""
@@ -254,54 +185,11 @@ class PredictPage(Page):
             return True
         return Path(about.get("source") or "/").parent == self.session.project.folder / "predictions"
 
-    # ---- what jobs do
-
-    def _predicted(self, job: Job) -> None:
-        self.live.end(job)
-        self._results_changed()
-        self.instances.prediction.choose(job.output)
-        self._go_on(job, "prediction")
-
-    def _segmented(self, job: Job) -> None:
-        self._results_changed()
-        self.tracing.objects.choose(job.output)
-        self.instances.preview.setChecked(False)
-        for layer in layers_showing(self.viewer, str(job.extra.get("source", ""))):
-            if self._predicts(layer):
-                layer.visible = False  # two overlays at once are hard to read; G shows it again
-        self._show_result(str(job.output))
-        self._go_on(job, "segmentation")
-
-    def _traced(self, job: Job) -> None:
-        self._go_on(job, "traces")
-        self.session.page_wanted.emit("Traces")
-
-    def _go_on(self, job: Job, what: str) -> None:
-        if self._guarded(self.stages.go_on)(job) is None and not job.failure:
-            self.session.say(f"The {what} {job.output.stem} {'are' if what == 'traces' else 'is'} done.")
+    # ---- keeping up
 
     def _job_ended(self, job: Job) -> None:
         if job.kind == "predict":
             self.live.read(job.output)
-
-    def _show_result(self, place: str) -> None:
-        def opened(found: list[Any]) -> None:
-            if not layers_showing(self.viewer, place):
-                active = self.viewer.layers.selection.active
-                add_layers(self.viewer, found)
-                self.viewer.layers.selection.active = active
-
-        for layer in layers_showing(self.viewer, place):
-            layer.visible = True
-            return
-        self.session.in_background(lambda: open_layers(place), opened, self.title)
-
-    def _results_changed(self) -> None:
-        self.instances.prediction.refresh()
-        self.tracing.objects.refresh()
-        self._list_interrupted()
-
-    # ---- keeping up
 
     def layers_changed(self) -> None:
         """List the layers that exist now."""
@@ -311,14 +199,17 @@ class PredictPage(Page):
 
     def jobs_changed(self) -> None:
         """Bring the page up to date with the jobs."""
-        self.stages.pick_up()
-        self.run_all.show_job(self._leading())
+        self.running.stages.pick_up()
         states = [(job.output, job.state) for job in self.session.jobs]
         if states != self._states:
             self._states = states
-            self._list_interrupted()
+            self._listed()
         self._show_progress()
         self._show_readiness()
+
+    def _listed(self) -> None:
+        self.run_all.show_job(self.running.leading())
+        self._list_interrupted()
 
     def _list_interrupted(self) -> None:
         paths = self.interrupted.paths()
@@ -442,7 +333,7 @@ class PredictPage(Page):
         self.choice.close_down()
         self.answers.close()
         for signal, slot in (
-            (self.session.results_changed, self._results_changed),
+            (self.session.results_changed, self.running.list_results),
             (self.session.jobs.ended, self._job_ended),
         ):
             signal.disconnect(slot)
