@@ -211,7 +211,7 @@ class TrainPage(Page):
 
     def train(self) -> None:
         """Start a new run, or continue the chosen one, as the list "Start from" says."""
-        if self.train_button.isEnabled():
+        if self.train_button.isEnabled() and self.train_button.isVisibleTo(self):
             self.starting.go()
 
     def pause(self) -> None:

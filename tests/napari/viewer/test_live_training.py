@@ -133,6 +133,7 @@ def test_a_patch_is_measured_before_an_automatic_training(panel, page, qtbot) ->
     assert "s a step" in page.setup.patch.said.text()
     assert "on cpu" in page.estimate.text()
     qtbot.waitUntil(lambda: page.run.progress.state == "finished", timeout=120 * SECOND)
+    qtbot.waitUntil(lambda: page.train_button.isVisibleTo(page), timeout=30 * SECOND)
     assert page.start_from.count() == 3
     page.start_from.setCurrentIndex(1)
     assert "Raise Steps" in page.reason.text()
