@@ -141,6 +141,8 @@ class BoxList(QTableWidget):  # type: ignore[misc]
 
 
 def _share(box: AnnotationBox) -> str:
+    if 0 < box.share < 0.0005:
+        return "< 0.1 %"
     return f"{100 * box.share:.1f} %" if box.share < 0.1 else f"{100 * box.share:.0f} %"
 
 

@@ -118,7 +118,7 @@ class ImageSection(QWidget):  # type: ignore[misc]
 
     # ---- opening
 
-    def open(self, source: str, voxel_size: Spacing | None = None) -> None:
+    def open(self, source: str, voxel_size: Spacing | None = None, name: str = "") -> None:
         """Open a source in a thread, show it, and work on it if it is an image.
 
         Parameters
@@ -127,6 +127,8 @@ class ImageSection(QWidget):  # type: ignore[misc]
             Path or URL.
         voxel_size
             Size of a voxel in nm; None takes what the source says.
+        name
+            Name of the layer; empty takes the end of the source.
         """
         where = self.session.project.folder / "layers"
         self._busy = True
@@ -134,7 +136,7 @@ class ImageSection(QWidget):  # type: ignore[misc]
 
         def work() -> Opened | SegkitError | OSError:
             try:
-                return _open(source, where, voxel_size)
+                return _open(source, where, voxel_size, name)
             except (SegkitError, OSError) as error:
                 return error
 
@@ -330,7 +332,7 @@ def _sample(where: Path) -> tuple[Opened, Volume]:
     return Opened(layers, image), labels
 
 
-def _open(source: str, where: Path, voxel_size: Spacing | None) -> Opened:
+def _open(source: str, where: Path, voxel_size: Spacing | None, name: str) -> Opened:
     path = Path(source)
     if is_run(path) or path.suffix.lower() == ".swc" or (path.is_dir() and any(path.glob("*.swc"))):
         return Opened(open_layers(source))
@@ -339,7 +341,7 @@ def _open(source: str, where: Path, voxel_size: Spacing | None) -> Opened:
         volume = with_voxel_size(volume, voxel_size)
     if needs_overview(volume):
         return Opened(_layers_of_cut_out(volume, None), volume)
-    layers = layers_of(volume)
+    layers = layers_of(volume, name=name)
     return Opened(layers, volume if layers[0][2] == "image" else None)
 
 

@@ -11,6 +11,7 @@ from napari_segkit.data._image_section import ImageSection
 from napari_segkit.data._ready import Ready
 from napari_segkit.data._truth_section import TruthSection
 from napari_segkit.forms import Page
+from napari_segkit.layers import image_layer
 from napari_segkit.session import Fix, Session
 from napari_segkit.session._saving import is_place
 from segkit.errors import SegkitError
@@ -108,7 +109,9 @@ class DataPage(Page):
         """Return sources and choices."""
         data = self.session.data
         image, labels = data.image, data.labels
+        shown = image_layer(self.viewer, self.session)
         return {
+            "name": "" if shown is None else shown.name,
             "image": image.source if image is not None and is_place(image.source) else "",
             "voxel_size": list(image.voxel_size) if image is not None and data.size_from == "you" else None,
             "labels": labels.source if labels is not None and is_place(labels.source) else "",
@@ -128,7 +131,7 @@ class DataPage(Page):
         sized = (float(size[0]), float(size[1]), float(size[2])) if isinstance(size, list) and len(size) == 3 else None
         if source and data.image is None:
             self.image.source.line.setText(source)
-            self.image.open(source, sized)
+            self.image.open(source, sized, str(state.get("name") or ""))
         if state.get("labels") and data.truth == "load":
             self.truth.load_from(str(state["labels"]))
         self._update()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import psutil
@@ -35,7 +36,7 @@ class Counting:
 class Terabyte:
     """A format whose one file is a terabyte of nothing."""
 
-    arrays: list[Counting] = []
+    arrays: ClassVar[list[Counting]] = []
 
     def accepts(self, source: str) -> bool:
         return source.endswith(".terabyte")
@@ -77,7 +78,9 @@ def settled(viewer, qtbot) -> None:
         qtbot.wait(20)
 
 
-def test_point_17_opening_a_terabyte_reads_less_than_its_coarsest_level_twice(viewer, terabyte, tmp_path, qtbot) -> None:
+def test_point_17_opening_a_terabyte_reads_less_than_its_coarsest_level_twice(
+    viewer, terabyte, tmp_path, qtbot
+) -> None:
     from napari_segkit.data import DataPage
     from napari_segkit.session import Session
 
