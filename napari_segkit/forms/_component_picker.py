@@ -44,6 +44,7 @@ class ComponentPicker(QWidget):  # type: ignore[misc]
         self._remembered: dict[str, dict[str, Any]] = {}
         self.combo = QuietCombo()
         self.combo.setAccessibleName(kind)
+        self.combo.setToolTip(f"Choose one of the installed {kind}")
         self.summary = QLabel()
         self.summary.setWordWrap(True)
         self.summary.setStyleSheet("font-style: italic;")
@@ -113,6 +114,7 @@ class ComponentPicker(QWidget):  # type: ignore[misc]
         component = self.component
         if component is None:
             self.summary.setText("" if self.combo.count() else f"No plugin offers any {self.kind}.")
+            self.combo.setToolTip(self.combo.currentText() or self.summary.text())
             (self.fold or self.stack).setVisible(False)
         else:
             name = component.qualified

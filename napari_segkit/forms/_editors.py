@@ -239,14 +239,15 @@ class PlaceEditor(TextEditor):
 
 
 class OptionalEditor(Editor):
-    """Any other editor, and a tick that means None."""
+    """Any other editor, and a tick that leaves it empty."""
 
     def __init__(self, inner: Editor) -> None:
         super().__init__(inner.parameter, inner.main, inner)
         self._inner = inner
-        self.automatic = QCheckBox("none")
-        self.automatic.setToolTip(inner.parameter.help)
-        self.automatic.setAccessibleName(f"no {inner.parameter.name.replace('_', ' ')}")
+        spoken = inner.parameter.name.replace("_", " ")
+        self.automatic = QCheckBox("not set")
+        self.automatic.setToolTip(f"<qt>{inner.parameter.help or spoken}</qt>")
+        self.automatic.setAccessibleName(f"no {spoken}")
         self.row.addWidget(self.automatic)
         self.automatic.toggled.connect(self._toggled)
         inner.changed.connect(self.changed)

@@ -22,7 +22,7 @@ _WRONG = "border: 1px solid #e5534b;"
 
 def tooltip_of(parameter: Parameter) -> str:
     """Return help, range and default of a parameter."""
-    default = "none" if parameter.default is None else text_of(parameter.default) or "empty"
+    default = "not set" if parameter.default is None else text_of(parameter.default) or "empty"
     given = "has to be given" if parameter.required else f"default {default}"
     help = parameter.help or parameter.name.replace("_", " ")
     # Tags make Qt wrap the text; without them a tooltip is one line of any length.
@@ -120,7 +120,7 @@ class Form(QWidget):  # type: ignore[misc]
 
     def _dot(self, parameter: Parameter) -> QToolButton:
         dot = self.dots[parameter.name] = QToolButton()
-        default = text_of(parameter.default) or "none" if not parameter.required else ""
+        default = text_of(parameter.default) or "not set" if not parameter.required else ""
         dot.setText("\N{BLACK CIRCLE}")
         dot.setStyleSheet("QToolButton { border: none; background: transparent; color: #6f97d8; padding: 0; }")
         dot.setFixedSize(14, 18)

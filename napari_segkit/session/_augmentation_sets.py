@@ -21,5 +21,5 @@ AUGMENTATION_SETS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"name": "augmentations:intensity"},
     ),
     "Light": ({"name": "augmentations:flips"}, {"name": "augmentations:quarter_turns"}),
-    "None": (),
+    "No augmentation": (),
 }

@@ -151,7 +151,7 @@ class SetupForm(QWidget):  # type: ignore[misc]
             ("second_loss", "Second loss", "losses"),
             ("initializer", "Initializer", "initializers"),
         ):
-            none = "None" if key == "second_loss" else "As the network comes"
+            none = "No second loss" if key == "second_loss" else "As the network comes"
             picker = self.pickers[key] = ComponentPicker(kind, (), none)
             self._section(title, picker)
             picker.changed.connect(self._told)
