@@ -131,10 +131,10 @@ class Drawing:
         keep = np.concatenate([keep, np.full(rest, keep[0])])
         shown = np.arange(MARKS) < MARKS - rest
         faces = np.where(kinds[keep, None] == 0, [[0.25, 0.75, 1.0, 1.0]], [[1.0, 0.45, 0.75, 1.0]])
-        sizes = np.full(MARKS, 6.0)
+        sizes = np.full(MARKS, 4.0)
         if here is not None:
             faces[keep == here] = (1.0, 1.0, 1.0, 1.0)
-            sizes[keep == here] = 11.0
+            sizes[keep == here] = 8.0
         rows = (places[keep] - np.asarray(offset)) / np.asarray(size)
         layer = self.layer("marks")
         if layer is not None:
@@ -152,7 +152,7 @@ class Drawing:
             face_color=faces,
             border_width=0.08,
             border_color="black",
-            canvas_size_limits=(4, 14),
+            canvas_size_limits=(3, 9),
             projection_mode="all",
             blending="translucent_no_depth",
             metadata={"segkit": {"role": "marks"}},
@@ -211,16 +211,15 @@ class Drawing:
         layer.locked = True
         # napari looks for the value below the mouse in the active layer at each move.
         self._viewer.layers.selection.active = active
-        if name == ALL:
-            self._below()
+        if name != SELECTED:
+            self.put_below(layer)
 
-    def _below(self) -> None:
-        """Move the layer of all traces below the other ones."""
+    def put_below(self, layer: Any) -> None:
+        """Move a layer below those of the page, so that what is selected is drawn over it."""
         layers = self._viewer.layers
-        mine = [layers.index(layer) for layer in self.layers]
-        at = layers.index(self._layers[ALL])
-        if at > min(mine):
-            layers.move(at, min(mine))
+        above = [layers.index(other) for other in self.layers if other is not layer]
+        if above and layers.index(layer) > min(above):
+            layers.move(layers.index(layer), min(above))
 
     def _put_away(self, name: str) -> None:
         """Hide a layer that has nothing to show; making it again would take longer."""

@@ -52,10 +52,12 @@ class ErrorList(Fold):
         self.list.setRootIsDecorated(False)
         self.list.setUniformRowHeights(True)
         self.list.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.list.setHeaderLabels(["error", "run length lost \N{MICRO SIGN}m", "segments"])
+        self.list.setHeaderLabels(["error", "lost \N{MICRO SIGN}m", "segments"])
         self.list.setAccessibleName("errors")
-        self.list.setToolTip("Those that cost the most first; a click goes there")
+        self.list.setToolTip("Those that cost the most expected run length first; a click goes there")
         self.list.setMinimumHeight(130)
+        self.list.setColumnWidth(0, 90)
+        self.list.setColumnWidth(1, 80)
         self.list.currentItemChanged.connect(
             lambda item, _: self.wanted.emit(self.list.indexOfTopLevelItem(item)) if item is not None else None
         )

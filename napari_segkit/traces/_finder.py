@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QHBoxLayout, QLineEdit, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QHBoxLayout, QLabel, QLineEdit, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_segkit.forms import QuietCombo, line
+from napari_segkit.forms import QuietCombo
 
 __all__ = ["Finder"]
 
@@ -38,6 +38,7 @@ class Finder(QWidget):  # type: ignore[misc]
         self.view_only.setToolTip("Show only neurons that are on the canvas now")
         self.colour = QuietCombo()
         self.colour.setAccessibleName("colour by")
+        self.colour.setMinimumContentsLength(4)
         self.colour.setToolTip("What the colours of the traces say")
         self.colour.activated.connect(lambda _: self.colour_wanted.emit(str(self.colour.currentData())))
         self._timer = QTimer(self)
@@ -50,10 +51,9 @@ class Finder(QWidget):  # type: ignore[misc]
         first.addWidget(self.search, 3)
         first.addWidget(self.least, 2)
         second.addWidget(self.view_only)
-        label = line("colour by")
-        label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        second.addWidget(label, 1)
-        second.addWidget(self.colour, 2)
+        second.addStretch(1)
+        second.addWidget(QLabel("colour by"))
+        second.addWidget(self.colour, 6)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)

@@ -342,7 +342,10 @@ class TracesPage(Page):
                 layer for layer in self.viewer.layers if layer.metadata.get("segkit", {}).get("role") == "cut-out"
             ]:
                 self.viewer.layers.remove(layer)
-            add_layers(self.viewer, found)
+            active = self.viewer.layers.selection.active
+            for layer in add_layers(self.viewer, found):
+                self.scene.drawing.put_below(layer)
+            self.viewer.layers.selection.active = active
 
         self.session.in_background(read, shown, self.title)
 

@@ -31,6 +31,7 @@ class PlacePicker(QWidget):  # type: ignore[misc]
         self._others: list[Path] = []
         self.combo = QuietCombo()
         self.combo.setAccessibleName(text)
+        self.combo.setMinimumContentsLength(5)
         self.combo.setToolTip(tip)
         self.combo.setPlaceholderText("none yet")
         self.browse = BrowseButton(f"Choose another folder: {text}")

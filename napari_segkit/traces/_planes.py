@@ -129,7 +129,7 @@ def cut_out(viewer: Any, image: Volume | None, place: Any) -> Callable[[], list[
             "colormap": "gray_r",
             "attenuation": 0.1,
             "opacity": 0.8,
-            "blending": "translucent",
+            "blending": "translucent_no_depth",
         }
         return [(data, arguments, kind)]
 

@@ -39,7 +39,10 @@ class Walk(QWidget):  # type: ignore[misc]
         self.forward = small_button(
             "K \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}", "Go to the next branch point (K)"
         )
-        self.tip = small_button("Next tip N", "Go to the next end of the neuron, where splits hide (N)")
+        self.tip = small_button(
+            "Tip N \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}",
+            "Go to the next end of the neuron, where splits hide (N)",
+        )
         self.cut_out = small_button("Cut-out", "Show the image around this place in full resolution, in 3D")
         self.back.clicked.connect(lambda _=False: self.stepped.emit(-1))
         self.forward.clicked.connect(lambda _=False: self.stepped.emit(1))

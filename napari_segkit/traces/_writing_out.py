@@ -34,7 +34,7 @@ class WritingOut:
     def __init__(self, session: Session, scene: Scene, fold: Exporting, filtered: Callable[[], Any]) -> None:
         self._session, self._scene, self.fold, self._filtered = session, scene, fold, filtered
         fold.wanted.connect(self.write)
-        fold.button.setEnabled(True)
+        fold.export.setEnabled(True)
         fold.segmentation.refresh()
 
     def rows(self, scope: str) -> list[int]:
@@ -60,8 +60,8 @@ class WritingOut:
             trace_set.review,
             "" if place is None else str(place),
         )
-        fold.button.setText("Exporting\N{HORIZONTAL ELLIPSIS}")
-        fold.button.setEnabled(False)
+        fold.export.setText("Exporting\N{HORIZONTAL ELLIPSIS}")
+        fold.export.setEnabled(False)
 
         def work() -> Any:
             try:
@@ -70,8 +70,8 @@ class WritingOut:
                 return None, error
 
         def done(result: Any) -> None:
-            fold.button.setText("Export\N{HORIZONTAL ELLIPSIS}")
-            fold.button.setEnabled(True)
+            fold.export.setText("Export\N{HORIZONTAL ELLIPSIS}")
+            fold.export.setEnabled(True)
             written, error = result
             if error is not None:
                 self._session.report(error, "Traces")

@@ -401,13 +401,16 @@ def test_exports_are_written_in_the_background(panel, page, tmp_path: Path) -> N
     from segkit.tracing import read_swc
 
     fold = page.writing_out.fold
+    fold.button.click()
+    assert not fold.export.isHidden()
+    assert fold.body.isVisibleTo(fold)
     page.session.selection.choose([17])
     page.finder.search.setText("9000, 17")
     page.finder.changed.emit()
     for scope, count in (("selected", 1), ("filtered", 2), ("all", 4)):
         fold.scope.setCurrentIndex(fold.scope.findData(scope))
         fold.wanted.emit(tmp_path / scope)
-        settle(panel, lambda: fold.button.isEnabled())
+        settle(panel, lambda: fold.export.isEnabled())
         assert len(list((tmp_path / scope).glob("*.swc"))) == count
         assert f"{count} written" in fold.said.text()
         assert not fold.folder.isHidden()
@@ -555,3 +558,11 @@ def test_the_viewer_is_given_back(page, viewer) -> None:
     page.close_down()
     assert [callback.__name__ for callback in viewer.mouse_double_click_callbacks] == ["double_click_to_zoom"]
     assert not any(layer.locked for layer in viewer.layers)
+
+
+def test_everything_fits_into_a_narrow_dock(page) -> None:
+    for fold in (page.revising.fold, page.comparing.fold, page.writing_out.fold):
+        fold.open()
+        fold.show()
+    page.writing_out.fold.segmentation.show()
+    assert page.minimumSizeHint().width() <= 300
