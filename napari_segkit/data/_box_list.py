@@ -133,7 +133,7 @@ class BoxList(QTableWidget):  # type: ignore[misc]
 
     def mouseDoubleClickEvent(self, event: Any) -> None:
         """Rename in the first column, go to the box in the others."""
-        index = self.indexAt(event.pos())
+        index = self.indexAt(event.position().toPoint())
         if index.isValid() and index.column() > 1:
             self.wanted.emit(self._boxes[index.row()])
         else:

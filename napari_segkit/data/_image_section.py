@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,6 @@ from napari_segkit.session._overview import (
 )
 from napari_segkit.session._run_folder import is_run
 from napari_segkit.session._saving import saved
-from segkit.errors import SegkitError
 from segkit.volume import Spacing, Volume
 
 __all__ = ["ImageSection"]
@@ -131,24 +131,33 @@ class ImageSection(QWidget):  # type: ignore[misc]
             Name of the layer; empty takes the end of the source.
         """
         where = self.session.project.folder / "layers"
-        self._busy = True
-        self.card.setText("Reading metadata\N{HORIZONTAL ELLIPSIS}")
+        self._while(
+            "Reading metadata",
+            lambda: _open(source, where, voxel_size, name),
+            lambda found: self._show(source, found, voxel_size),
+        )
 
-        def work() -> Opened | SegkitError | OSError:
+    def _while(self, text: str, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        """Say what is done in a thread, then do something with its result; failures are reported."""
+        self._busy = True
+        self.card.setText(f"{text}\N{HORIZONTAL ELLIPSIS}")
+        self.card.show()
+
+        def attempt() -> Any:
             try:
-                return _open(source, where, voxel_size, name)
-            except (SegkitError, OSError) as error:
+                return work()
+            except Exception as error:  # of any format or network; the card must not wait for ever
                 return error
 
-        def done(found: Opened | SegkitError | OSError) -> None:
+        def finished(found: Any) -> None:
             self._busy = False
             if isinstance(found, Exception):
                 self.session.report(found, "Data")
             else:
-                self._show(source, found, voxel_size)
+                done(found)
             self.update_shown()
 
-        self.session.in_background(work, done, "Data")
+        self.session.in_background(attempt, finished, "Data")
 
     def _show(self, source: str, found: Opened, voxel_size: Spacing | None) -> None:
         if found.volume is not None:
@@ -171,17 +180,14 @@ class ImageSection(QWidget):  # type: ignore[misc]
     def open_sample(self) -> None:
         """Make the sample, keep it in the project, show it, and take its labels for ground truth."""
         where = self.session.project.folder / "layers"
-        self._busy = True
-        self.card.setText("Growing neurites\N{HORIZONTAL ELLIPSIS}")
 
         def done(found: tuple[Opened, Volume]) -> None:
-            self._busy = False
             opened, labels = found
             self._show("", opened, None)
             self.session.data.choose_labels(labels)
             self.viewer.fit_to_view()
 
-        self.session.in_background(lambda: _sample(where), done, "Data")
+        self._while("Growing neurites", lambda: _sample(where), done)
 
     # ---- choosing
 

@@ -62,8 +62,12 @@ class DataPage(Page):
         self._updating = False
         self._read_boxes()
         session.data.changed.connect(self._update)
-        self.image._picked()
+        viewer.events.theme.connect(self._themed)
+        self.image.layers_changed()
         self._update()
+
+    def _themed(self, event: Any = None) -> None:
+        self.ready.themed()
 
     def _show(self) -> None:
         self.session.page_wanted.emit(self.title)
@@ -139,4 +143,5 @@ class DataPage(Page):
     def close_down(self) -> None:
         """Save what is painted, and watch nothing any more."""
         self.session.data.changed.disconnect(self._update)
+        self.viewer.events.theme.disconnect(self._themed)
         self.truth.close_down()

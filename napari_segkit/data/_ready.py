@@ -8,12 +8,12 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_segkit.forms import line, primary_button
+from napari_segkit.forms import colours, line, primary_button
 from napari_segkit.session import Check, Fix
 
 __all__ = ["Ready"]
 
-MARKS = {"ready": ("\N{CHECK MARK}", "#3fb950"), "advice": ("!", "#d29922"), "missing": ("\N{BULLET}", "#8b949e")}
+MARKS = {"ready": ("\N{CHECK MARK}", "good"), "advice": ("!", "validation"), "missing": ("\N{BULLET}", "muted")}
 
 
 class Ready(QWidget):  # type: ignore[misc]
@@ -67,12 +67,17 @@ class Ready(QWidget):  # type: ignore[misc]
         self.next.setText(text)
         self.next.setAccessibleName(text)
 
+    def themed(self) -> None:
+        """Take the colours of another theme."""
+        checks, self._shown = self._shown, []
+        self.show_checks(checks)
+
     def _row(self, check: Check, *, button: bool) -> QWidget:
         mark, colour = MARKS["advice" if check.advice else "ready" if check.ready else "missing"]
         sign = QLabel(mark)
         sign.setFixedWidth(14)
         sign.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignHCenter)
-        sign.setStyleSheet(f"QLabel {{ color: {colour}; font-weight: bold; }}")
+        sign.setStyleSheet(f"QLabel {{ color: {colours()[colour]}; font-weight: bold; }}")
         row = QWidget()
         layout = QHBoxLayout(row)
         layout.setContentsMargins(0, 0, 0, 0)

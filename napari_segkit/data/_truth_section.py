@@ -270,7 +270,7 @@ def _segment(text: str, tip: str) -> QPushButton:
     button.setCheckable(True)
     button.setToolTip(tip)
     button.setAccessibleName(text)
-    button.setStyleSheet("QPushButton:checked { background: #1f6feb55; border: 1px solid #1f6feb; }")
+    button.setStyleSheet("QPushButton:checked { background: rgba(31, 111, 235, 70); border: 1px solid #1f6feb; }")
     return button
 
 

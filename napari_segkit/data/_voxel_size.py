@@ -7,7 +7,7 @@ from typing import Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QWidget
 
-from napari_segkit.forms import QuietCombo, number_text
+from napari_segkit.forms import QuietCombo, colours, number_text
 from segkit.volume import Spacing
 
 __all__ = ["VoxelSize"]
@@ -80,7 +80,7 @@ class VoxelSize(QWidget):  # type: ignore[misc]
         sizes: list[float] = []
         for edit in self.lines:
             value = _number(edit.text())
-            edit.setStyleSheet("" if value else "QLineEdit { border: 1px solid #d1242f; }")
+            edit.setStyleSheet("" if value else f"QLineEdit {{ border: 1px solid {colours()['error']}; }}")
             if not value:
                 edit.setToolTip("A number above 0 is needed, such as 8 or 33.3.")
                 return

@@ -86,8 +86,10 @@ def _without_size(image: Volume, labels: Volume) -> Fit:
     )
 
 
-def _placed(image: Volume, labels: Volume, said: str) -> Fit:
-    """Fit labels with voxels of the size of the image's."""
+def _placed(image: Volume, labels: Volume, resolution: str) -> Fit:
+    """Fit labels with voxels of the size of the image's, which they may have been matched to."""
+    also = f"{resolution}, and shifted by" if resolution else "Shifted by"
+    said = f"{resolution}, aligned: will be matched." if resolution else ""
     pairs = zip(labels.offset, image.offset, image.voxel_size, strict=True)
     exact = [(a - b) / v for a, b, v in pairs]
     shift = [round(e) for e in exact]
@@ -95,21 +97,17 @@ def _placed(image: Volume, labels: Volume, said: str) -> Fit:
     same = labels.spatial_shape == image.spatial_shape
     if not whole:
         start = (o + s * v for o, s, v in zip(image.offset, shift, image.voxel_size, strict=True))
-        moved = replace(labels, offset=cast("Spacing", tuple(start)), levels=())
-        return Fit(
-            False, f"{said}Shifted by {_shifts(exact)}.", labels, fixed=_changed(moved), label="Move to whole voxels"
-        )
+        moved = _changed(replace(labels, offset=cast("Spacing", tuple(start)), levels=()))
+        return Fit(False, f"{also} {_shifts(exact)}.", labels, fixed=moved, label="Move to whole voxels")
     shared = Box.of_shape(labels.spatial_shape, shift) & image.box
     onto = _changed(replace(labels, offset=image.offset, levels=()))
     if same and any(shift):
-        return Fit(False, f"{said}Shifted by {_shifts(shift)}.", labels, fixed=onto, label="Move onto the image")
+        return Fit(False, f"{also} {_shifts(shift)}.", labels, fixed=onto, label="Move onto the image")
     if shared is None:
-        return Fit(
-            False, f"{said}They lie beside the image.", labels, fixed=onto, label="Move to the image's first voxel"
-        )
+        return Fit(False, "They lie beside the image.", labels, fixed=onto, label="Move to the image's first voxel")
     if same:
         return Fit(True, said or "Fits the image voxel by voxel.", labels)
-    return Fit(True, f"{said}They cover {shared} of the image and are used there.", labels, boxes=True)
+    return Fit(True, f"{said} They cover {shared} of the image and are used there.".strip(), labels, boxes=True)
 
 
 def _matched(image: Volume, labels: Volume, factor: Triple, *, upwards: bool) -> Fit:
@@ -131,8 +129,7 @@ def _matched(image: Volume, labels: Volume, factor: Triple, *, upwards: bool) ->
     made = replace(
         labels, array=array, voxel_size=image.voxel_size, offset=offset, axes="zyx", chunks=None, levels=(), metadata={}
     )
-    found = _placed(image, _changed(made), f"{said.capitalize()}, aligned: will be matched. ")
-    return replace(found, sentence=found.sentence.strip())
+    return _placed(image, _changed(made), said.capitalize())
 
 
 def _changed(labels: Volume) -> Volume:

@@ -32,6 +32,7 @@ def volume(shape=(8, 24, 24), voxel_size=SIZE, offset=(0.0, 0.0, 0.0), dtype="u4
         (volume((4, 8, 8), offset=(4000.0, 0.0, 0.0)), False, "beside the image"),
         (volume((4, 12, 12), (80.0, 16.0, 16.0), (20.0, 4.0, 4.0)), True, "Half resolution, aligned: will be matched."),
         (volume((4, 12, 12), (80.0, 16.0, 16.0)), True, "Half resolution, aligned: will be matched."),
+        (volume((4, 12, 12), (80.0, 16.0, 16.0), (20.0, 28.0, 4.0)), False, "Half resolution, and shifted by 3 voxels in y."),
         (volume((16, 48, 48), (20.0, 4.0, 4.0), (-10.0, -2.0, -2.0)), True, "2 times the resolution, aligned"),
         (volume((8, 8, 8), (40.0, 24.0, 24.0), (0.0, 8.0, 8.0)), True, "A third of the resolution, aligned"),
         (volume(voxel_size=(40.0, 11.0, 8.0)), False, "40 × 11 × 8 nm do not fit"),
