@@ -137,6 +137,15 @@ class LiveOutputs:
             self.read(path)
             for layer in layers_showing(self._viewer, path):
                 layer.refresh(extent=False)
+            self._session.in_background(lambda: prediction_layers(path), self._adjust, "Predict")
+
+    def _adjust(self, found: list[Any]) -> None:
+        """Take over the contrast of finished predictions: it could not be known when the first block was written."""
+        limits = {arguments["name"]: arguments["contrast_limits"] for _, arguments, _ in found}
+        source = found[0][1]["metadata"]["segkit"]["source"] if found else ""
+        for layer in layers_showing(self._viewer, source):
+            if limits.get(layer.name, (0.0, 1.0)) != (0.0, 1.0):
+                layer.contrast_limits = limits[layer.name]
 
     def forget(self, path: Path) -> None:
         """Forget an output that is begun anew: what was read of it is old."""

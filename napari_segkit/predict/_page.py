@@ -131,6 +131,7 @@ class PredictPage(Page):
         """Leave memory and processors to a prediction that is about to begin."""
         self.live_button.setChecked(False)
         self.trying.remove()
+        self._say("")
         self.estimator.want(None)
         if not self.estimator.busy and not self.trying.busy:
             self.answers.close()

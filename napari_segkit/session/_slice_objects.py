@@ -6,10 +6,12 @@ import math
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from napari_segkit.session._ledger import has_ledger, is_complete
 from segkit.geometry import Box, Triple
 
 __all__ = ["SliceObjects", "Slicer", "size_histogram"]
@@ -74,9 +76,10 @@ class Slicer:
         component = registries["segmenters"][str(table["name"])]
         cutter = component(**component.bind({key: value for key, value in table.items() if key != "name"}))
         with self._lock:
-            if self._held is None or self._held[0][0] != source:
-                self._held = None
-                volume = open_volume(source)
+            written = has_ledger(Path(source)) and not is_complete(Path(source))
+            if self._held is None or self._held[0][0] != source or written:
+                self._held = None  # what is still written is read anew each time
+                volume = open_volume(f"{source}#live=true" if written else source)
             else:
                 volume = self._held[1]
             fitted = getattr(cutter, "for_channels", None)

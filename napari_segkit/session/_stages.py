@@ -6,6 +6,7 @@ What follows a job is kept in the job itself (``extra["then"]``), so that a view
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from napari_segkit.session._session import Session
 
 __all__ = ["Stages", "stem_of"]
+
+_HASH = re.compile(r"-[0-9a-f]{12}$")  # layers that were written into the project have one in their name
 
 _PLACES: dict[str, tuple[str, str]] = {
     "predict": ("predictions", ".zarr"),
@@ -32,7 +35,7 @@ def stem_of(source: str) -> str:
     path = place.rpartition(":")[0] if ":" in Path(place).name else place
     parts = [part for part in Path(path or place).parts if part not in ("/", "\\")]
     named = next((part for part in reversed(parts) if "." in part), parts[-1] if parts else "image")
-    return Path(named).stem or "image"
+    return _HASH.sub("", Path(named).stem) or "image"
 
 
 class Stages:

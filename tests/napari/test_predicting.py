@@ -136,9 +136,13 @@ def test_what_is_chosen_becomes_arguments(toy: Path) -> None:
     assert options_of({"name": "watershed", "halo": (1, 2, 3), "limit": None}) == (
         ["--with", "watershed", "-o", "halo=1,2,3", "-o", "limit=none"]
     )
-    assert [stem_of(name) for name in ("/a/b.zarr", "/a/b.zarr/1", "gs://bucket/em.zarr/#scale=2", "c.h5:raw/x")] == [
+    assert [
+        stem_of(name)
+        for name in ("/a/b.zarr", "/a/b.zarr/1", "l/em-0123456789ab.zarr", "gs://bucket/em.zarr/#scale=2", "c.h5:raw/x")
+    ] == [
         "b",
         "b",
+        "em",
         "em",
         "c",
     ]

@@ -192,6 +192,28 @@ def test_the_block_map_shows_states_and_goes_where_it_is_clicked(qtbot, viewer) 
     assert shown.block_at(QPointF(150, 10)) is not None or shown.block_at(QPointF(155, 10)) is not None
 
 
+def test_what_failed_may_be_tried_again(page, project: Path, qtbot) -> None:
+    import json
+
+    from qtpy.QtWidgets import QLabel, QPushButton
+
+    from segkit.durable import append_record
+
+    output = project / "predictions" / "half.zarr"
+    (output / ".segkit").mkdir(parents=True)
+    plan = {"shape": [1, 8, 8, 16], "block_shape": [8, 8, 8]}
+    (output / ".segkit" / "plan.json").write_text(json.dumps({"plan": plan}))
+    append_record(output / ".segkit" / "journal.jsonl", {"level": 0, "block": 0, "hash": "a"})
+    append_record(output / ".segkit" / "journal.jsonl", {"level": 0, "failed": 1, "reason": "no"})
+    page.session.results_changed.emit()
+    qtbot.waitUntil(lambda: output in page.live.ledgers, timeout=10 * SECOND)
+    row = page.interrupted.rows[output]
+    assert row.findChild(QLabel).text() == "half: 50 % done, 1 failed"
+    assert [button.text() for button in row.findChildren(QPushButton)] == ["Retry failed", "Start over"]
+    row.findChildren(QPushButton)[0].click()
+    assert len(page.session.jobs) == 0, "nobody knows how it was made, which is said"
+
+
 def test_choices_are_remembered(page, project: Path) -> None:
     page.choice.region.slices.setValue(5)
     page.choice.options.set_values({"blend": "linear"})
