@@ -67,6 +67,7 @@ class TrainPage(Page):
             "Use the new labels",
             "Save, read the labels again and go on from there; the run notes that its data changed",
         )
+        self.data_button = _button("Go to Data", "Open an image and choose or paint labels")
         self.reason, self.estimate, self.scores = line(), line(), line()
         self.runs_list = RunsList()
         self.attach_button = _button(
@@ -103,6 +104,7 @@ class TrainPage(Page):
         self.column.addWidget(self.start_row)
         self.column.addWidget(self.estimate)
         self.column.addWidget(self.reason)
+        self.column.addWidget(self.data_button)
         self.column.addLayout(buttons)
         self.column.addWidget(self.new_labels)
         self._curves_at = self.column.count()
@@ -128,6 +130,7 @@ class TrainPage(Page):
         self.train_button.clicked.connect(lambda _=False: self.train())
         self.pause_button.clicked.connect(lambda _=False: self.pause())
         self.stop_button.clicked.connect(lambda _=False: self.stop())
+        self.data_button.clicked.connect(lambda _=False: session.page_wanted.emit("Data"))
         self.new_labels.clicked.connect(lambda _=False: self.starting.use_new_labels())
         self.attach_button.clicked.connect(lambda _=False: self.attach(QFileDialog.getExistingDirectory(self, "A run")))
         self.setup.patch.measure_wanted.connect(self.starting.measure)
@@ -256,6 +259,7 @@ class TrainPage(Page):
         self.stop_button.setText("Saving\N{HORIZONTAL ELLIPSIS}" if asked else "Stop and save")
         self.reason.setText(reason)
         self.reason.setVisible(bool(reason) and not running and not busy)
+        self.data_button.setVisible(self.starting.needs_data and not running and not busy)
         self.start_row.setVisible(not running)
         self.start_row.setEnabled(not busy)
         self.new_labels.setVisible(running and job is not None and self.starting.labels_changed)

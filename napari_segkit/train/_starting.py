@@ -35,6 +35,8 @@ class Starting(QObject):  # type: ignore[misc]
         """Whether labels were saved since the run on show began."""
         self.stopping: Path | None = None
         """The run that was asked to stop last."""
+        self.needs_data = False
+        """Whether data are all that is missing."""
         self.declined = False
         """Whether the user wants a new run although another one is open."""
         self._own: dict[str, Any] | None = None
@@ -116,6 +118,7 @@ class Starting(QObject):  # type: ignore[misc]
     def reason(self) -> str:
         """Return why nothing can be trained as it is; empty where it can."""
         page, (kind, folder) = self._page, self.start
+        self.needs_data = False
         if kind == "continue" and folder is not None:
             progress = page.runs.of(folder).progress
             if progress.state == "finished" and progress.step >= page.setup.steps.value():
@@ -124,6 +127,7 @@ class Starting(QObject):  # type: ignore[misc]
         if self._form_problem():
             return self._form_problem()
         missing = [check.sentence for check in page.session.data.checks() if not check.ready]
+        self.needs_data = bool(missing)
         return f"{missing[0]}, on the page Data." if missing else ""
 
     # ---- going

@@ -229,3 +229,77 @@ def test_fixes_of_this_page_are_registered(page) -> None:
     page.setup_fold.button.setChecked(False)
     page.session.fixes["show_form"](None)
     assert page.setup_fold.button.isChecked()
+
+
+def recipe_file(folder: Path) -> Path:
+    """Write a recipe of the small components."""
+    path = folder / "recipe.toml"
+    path.write_text(
+        '[task]\nname = "plain"\n[architecture]\nname = "net"\n[[loss]]\nname = "plain"\n'
+        '[dataset]\nname = "files"\nraw = "raw"\n[sampling]\npatch_shape = [32, 96, 96]\nbatch_size = 2\n'
+        "[optimizer]\nlearning_rate = 1e-3\n"
+    )
+    return path
+
+
+@pytest.fixture
+def started(page, monkeypatch):
+    """What would have been started, instead of starting it."""
+    from napari_segkit.session import Job
+    from segkit.recipe import load_recipe
+
+    found: list = []
+
+    def start(kind, title, arguments, output, extra=None):
+        found.append((load_recipe(arguments[1]), list(arguments)))
+        return Job(page.session.project.folder / "jobs" / "x", kind, title, arguments, output)
+
+    monkeypatch.setattr(page.session.jobs, "start", start)
+    return found
+
+
+def failed_job(page, tmp_path: Path):
+    from napari_segkit.session import Job
+
+    run = page.session.project.folder / "runs" / "run-1"
+    journal(run, {"event": "started", "step": 0, "steps": 100}, *steps(1, 20))
+    recipe_file(run)
+    recipe = recipe_file(tmp_path)
+    return Job(tmp_path / "job", "train", "train run-1", ["train", str(recipe), "--run", str(run)], run)
+
+
+def test_out_of_memory_goes_on_with_a_smaller_patch(page, started, tmp_path) -> None:
+    job = failed_job(page, tmp_path)
+    page.session.fixes["smaller_patch"](job)
+    [(recipe, arguments)] = started
+    assert recipe.sampling.patch_shape == (32, 72, 72)
+    assert "--from" not in arguments
+    assert page.run.name == "run-2"
+
+
+def test_a_diverged_training_goes_on_from_its_best_checkpoint(page, panel, started, tmp_path, qtbot) -> None:
+    job = failed_job(page, tmp_path)
+    for step in (10, 20):
+        (job.output / "checkpoints" / f"{step:08d}").mkdir(parents=True)
+        (job.output / "checkpoints" / f"{step:08d}" / "state.json").write_text("{}")
+    journal(job.output, {"event": "validation", "step": 10, "loss": 0.5, "metrics": {}, "best": True})
+    look(panel, page, qtbot)
+    page.session.fixes["lower_rate"](job)
+    [(recipe, arguments)] = started
+    assert recipe.optimizer.learning_rate == 3e-4
+    assert arguments[-4:] == ["--from", str(job.output), "--from-step", "10"]
+
+
+def test_broken_plugins_are_listed(page, isolated_plugins) -> None:
+    from segkit._plugins import PluginInfo
+
+    problems, said = [], []
+    page.session.problem.connect(problems.append)
+    page.session.said.connect(lambda text, undo: said.append(text))
+    page.session.fixes["show_plugins"](None)
+    assert said
+    assert not problems
+    isolated_plugins._failures.append(PluginInfo("broken", "segkit-broken", "1.0", error="needs 'nothing'"))
+    page.session.fixes["show_plugins"](None)
+    assert "broken" in problems[0].sentence
+    assert "needs 'nothing'" in problems[0].details
