@@ -33,6 +33,9 @@ from segkit.volume import Spacing, Volume
 
 __all__ = ["ImageSection"]
 
+SLOW = 2**24
+"""Voxels of a stored image above which slices may take long enough to be felt."""
+
 
 @dataclass(frozen=True, eq=False)
 class Opened:
@@ -306,7 +309,7 @@ class ImageSection(QWidget):  # type: ignore[misc]
         else:
             self.card.show()
         self.voxel_size.show_size(None if image is None else image.voxel_size, self.session.data.size_from)
-        stored = image is not None and image.chunks is not None and math.prod(image.spatial_shape) > 2**24
+        stored = image is not None and image.chunks is not None and math.prod(image.spatial_shape) > SLOW
         self.smooth.setVisible(stored and not get_settings().experimental.async_)
         bare = image is not None and needs_overview(image)
         self.overview.setVisible(bare)

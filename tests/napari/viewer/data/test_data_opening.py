@@ -154,3 +154,38 @@ def test_large_images_offer_an_overview(make_page, viewer, stored, monkeypatch) 
     page.until(lambda: bool(viewer.layers) and viewer.layers[0].multiscale)
     assert len(page.session.data.image.levels) >= 1
     assert not page.image.overview.isVisibleTo(page)
+
+
+def test_what_is_dropped_is_opened_and_offered_again(make_page, stored) -> None:
+    from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+    from qtpy.QtGui import QDropEvent
+
+    page = make_page()
+    line = page.image.source
+    assert not line.again.isEnabled()
+    dropped = QMimeData()
+    dropped.setUrls([QUrl.fromLocalFile(stored.source)])
+    buttons, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    line.dropEvent(QDropEvent(QPointF(1, 1), Qt.DropAction.CopyAction, dropped, buttons, keys))
+    page.until(lambda: page.session.data.image is not None)
+    assert line.line.text() == stored.source
+    assert [action.text() for action in line.again.menu().actions()] == ["em.zarr"]
+    for number in range(12):
+        line.remember(f"/data/{number}.zarr")
+    assert len(line.recent) == 10
+    assert line.recent[0] == "/data/11.zarr"
+
+
+def test_smooth_loading_is_offered_and_never_taken(page, monkeypatch) -> None:
+    from napari.settings import get_settings
+
+    settings = get_settings().experimental
+    assert not page.image.smooth.isVisibleTo(page), "the image is small"
+    monkeypatch.setattr("napari_segkit.data._image_section.SLOW", 1)
+    page.image.update_shown()
+    assert page.image.smooth.isVisibleTo(page)
+    assert not settings.async_
+    page.image.smooth_button.click()
+    assert settings.async_
+    assert not page.image.smooth.isVisibleTo(page)
+    settings.async_ = False
