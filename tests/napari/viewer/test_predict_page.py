@@ -214,6 +214,28 @@ def test_what_failed_may_be_tried_again(page, project: Path, qtbot) -> None:
     assert len(page.session.jobs) == 0, "nobody knows how it was made, which is said"
 
 
+def test_a_network_that_follows_objects_is_called_by_its_method_on_the_image(page, project: Path, toy: Path) -> None:
+    import json
+    import shutil
+
+    run = project / "runs" / "ffn-1"
+    shutil.copytree(project / "runs" / "run-1", run)
+    text = json.loads((run / "model" / "model.json").read_text())
+    text["task"]["name"] = "ffn:flood_filling"
+    (run / "model" / "model.json").write_text(json.dumps(text))
+    page.choice.model.refresh()
+    assert page.choice.model.choose(run)
+    page._tick()
+    assert not page.button.isEnabled()
+    assert "follows objects" in page.why_not.text()
+    assert not page.try_button.isEnabled()
+    assert page.instances.method.component.name == "flood_fill"
+    assert page.instances.stage()["with"]["model"] == str(run / "model")
+    assert page.instances.prediction.place == str(toy / "image.zarr")
+    assert page.instances.button.isEnabled()
+    assert not page.instances.preview.isEnabled()
+
+
 def test_choices_are_remembered(page, project: Path) -> None:
     page.choice.region.slices.setValue(5)
     page.choice.options.set_values({"blend": "linear"})
