@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QInputDialog, QMenu, QWidge
 
 from napari_segkit.forms._editors import BrowseButton, QuietCombo
 from napari_segkit.layers._layers import volume_of_layer
-from segkit.errors import SegkitError, UsageError
-from segkit.volume import Volume
+from segkit.errors import SegkitError
 
 __all__ = ["SourcePicker", "source_of_layer"]
 
@@ -48,6 +45,7 @@ class SourcePicker(QWidget):  # type: ignore[misc]
         self._places: list[str] = []
         self.combo = QuietCombo()
         self.combo.setAccessibleName(what)
+        self.combo.setToolTip(f"The {what}")
         self.combo.setPlaceholderText(NOTHING)
         self.browse = BrowseButton(f"Choose {what} from a file, folder or URL")
         menu = QMenu(self.browse)
@@ -63,7 +61,9 @@ class SourcePicker(QWidget):  # type: ignore[misc]
         layout.addWidget(self.combo, 1)
         layout.addWidget(self.browse)
         self.refresh()
-        self.changed.connect(lambda: self.combo.setToolTip(self.combo.currentData(Qt.ItemDataRole.ToolTipRole) or ""))
+        self.changed.connect(
+            lambda: self.combo.setToolTip(self.combo.currentData(Qt.ItemDataRole.ToolTipRole) or f"The {what}")
+        )
         self.combo.currentIndexChanged.connect(lambda _: self.changed.emit())
 
     def _ask_place(self) -> None:
@@ -138,46 +138,12 @@ class SourcePicker(QWidget):  # type: ignore[misc]
         chosen = self.combo.currentData()
         return chosen if isinstance(chosen, str) else "" if chosen is None else source_of_layer(chosen)
 
-    def writer(self, folder: Path) -> Callable[[], str]:
-        """Return a function that returns where the chosen data are, after writing those in memory into `folder`.
-
-        That function touches neither Qt nor napari, so that it may run in another thread.
-
-        Raises
-        ------
-        UsageError
-            If nothing is chosen.
-        DataError
-            If the layer cannot be a volume.
-        """
-        place = self.place
-        if place:
-            return lambda: place
-        if self.layer is None:
-            raise UsageError(
-                f"No {self._what} chosen. Open an image in napari, or choose a file with the button beside the list."
-            )
-        stem = re.sub(r"\W+", "-", self.layer.name).strip("-").lower() or self._what
-        volume = volume_of_layer(self.layer)
-        return lambda: _write(volume, folder, stem)
-
     def saved_as(self, place: str) -> None:
         """Remember where the voxels of the chosen image layer were written; labels may still be painted, and are not."""
         if self.layer is not None and not self.place and _type(self.layer) == "image":
-            self.layer.metadata = {**self.layer.metadata, "segkit": {"source": place}}
+            known = self.layer.metadata.get("segkit", {})
+            self.layer.metadata = {**self.layer.metadata, "segkit": {**known, "source": place}}
             self.refresh()
-
-
-def _write(volume: Volume, folder: Path, stem: str) -> str:
-    from segkit.writing import write_volume
-
-    folder.mkdir(parents=True, exist_ok=True)
-    path, number = folder / f"{stem}.zarr", 1
-    while path.exists():
-        number += 1
-        path = folder / f"{stem}-{number}.zarr"
-    write_volume(volume, path)
-    return str(path)
 
 
 def _type(layer: Any) -> str:
