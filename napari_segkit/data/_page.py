@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QLabel
 
 from napari_segkit.data._image_section import ImageSection
@@ -12,7 +13,7 @@ from napari_segkit.data._ready import Ready
 from napari_segkit.data._truth_section import TruthSection
 from napari_segkit.forms import Page
 from napari_segkit.layers import image_layer
-from napari_segkit.session import Fix, Session
+from napari_segkit.session import Fix, Problem, Session
 from napari_segkit.session._saving import is_place
 from segkit.errors import SegkitError
 
@@ -59,7 +60,7 @@ class DataPage(Page):
                 "check_data": lambda _: self._show(),
             }
         )
-        self._updating = False
+        self._updating = self._closed = False
         self._read_boxes()
         session.data.changed.connect(self._update)
         viewer.events.theme.connect(self._themed)
@@ -79,7 +80,8 @@ class DataPage(Page):
         try:
             self.session.data.boxes.read()
         except SegkitError as error:
-            self.session.report(error, self.title)
+            problem = Problem.of(error, self.title)
+            QTimer.singleShot(0, lambda: self.session.report(problem))  # who shows it may not be listening yet
 
     def _update(self) -> None:
         if self._updating:
@@ -106,7 +108,8 @@ class DataPage(Page):
 
     def hideEvent(self, event: Any) -> None:
         """Save what is painted when another page is shown."""
-        self.truth.layers.save()
+        if not self._closed:
+            self.truth.layers.save()
         super().hideEvent(event)
 
     def state(self) -> dict[str, Any]:
@@ -142,6 +145,7 @@ class DataPage(Page):
 
     def close_down(self) -> None:
         """Save what is painted, and watch nothing any more."""
+        self._closed = True
         self.session.data.changed.disconnect(self._update)
         self.viewer.events.theme.disconnect(self._themed)
         self.truth.close_down()

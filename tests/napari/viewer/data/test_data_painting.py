@@ -154,3 +154,16 @@ def test_point_16_annotations_survive_a_crash(tmp_path, components) -> None:
     [box] = boxes.all
     assert box.counts == {2: 9}
     assert (box.voxels[2, 3, :9] == 2).all()
+
+
+def test_a_damaged_box_is_told_of_once_somebody_listens(make_page, tmp_path, stored) -> None:
+    from napari_segkit.session import Boxes, Project
+
+    boxes = Boxes(Project(tmp_path / "project"))
+    box = boxes.new(stored, (0, 0, 0), (4, 8, 8))
+    boxes.saver(box, stored)()
+    (boxes.folder / box.store / "zarr.json").write_text("torn")
+    page = make_page()
+    page.until(lambda: bool(page.problems))
+    assert len(page.problems) == 1
+    assert "box 1" in page.problems[0].sentence
