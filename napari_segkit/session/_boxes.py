@@ -116,6 +116,7 @@ class Boxes:
         self._lock = RLock()
         self.classes = list(CLASSES)
         self.all: list[AnnotationBox] = []
+        self._unread: list[dict[str, Any]] = []  # what the index says of boxes that are damaged
 
     @property
     def folder(self) -> Path:
@@ -248,7 +249,8 @@ class Boxes:
                     }
                     for box in self.all
                     if box.store
-                ],
+                ]
+                + self._unread,
             }
             make_dirs(self.folder)
             replace_file(self.folder / "boxes.json", json.dumps(body, indent=1).encode())
@@ -282,6 +284,7 @@ class Boxes:
                 voxels = open_zarr(self.folder / entry["store"]).read().astype(DTYPE)
             except DataError as error:
                 damaged.append(f"{entry['name']}: {error}")
+                self._unread.append(entry)
                 continue
             z, y, x = entry["start"]
             role: Role = "check" if entry["role"] == "check" else "train"

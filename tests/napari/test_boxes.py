@@ -119,6 +119,9 @@ def test_damaged_boxes_are_named_and_the_others_read(project: Project, image: Vo
     with pytest.raises(DataError, match=r"1 painted boxes cannot be read. box 1"):
         again.read()
     assert [box.name for box in again.all] == ["box 2"]
+    again.write_index()
+    index = json.loads((project.folder / "annotations" / "boxes.json").read_text())
+    assert {box["name"] for box in index["boxes"]} == {"box 1", "box 2"}, "a damaged box is not forgotten"
     (project.folder / "annotations" / "boxes.json").write_text("{")
     with pytest.raises(DataError, match=r"boxes.json is damaged"):
         Boxes(project).read()
