@@ -135,3 +135,35 @@ def test_measurements_are_those_of_others(id: int) -> None:
     # A root with one child is a tip here, and seen from another root the order may differ by one.
     assert (len(trace.nodes), trace.components, trace.branches, trace.tips - pieces) == (nodes, pieces, forks, ends)
     assert abs(trace.strahler - order) <= 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace(" ", "\t"),
+        lambda text: text.replace("\n", " \n"),
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: text + "\n# the end\n",
+        lambda text: text.rstrip("\n"),
+        lambda text: "\n".join([*(rows := text.splitlines())[:4], *rows[:3:-1]]) + "\n",
+    ],
+    ids=["tabs", "spaces at ends", "carriage returns", "comment at the end", "no last newline", "children first"],
+)
+def test_files_of_any_shape_are_read_the_same(tmp_path: Path, change) -> None:
+    trace = walk(30, 2, 5, id=7)
+    write_swc(trace, tmp_path / "7.swc")
+    (tmp_path / "8.swc").write_text(change((tmp_path / "7.swc").read_text()), newline="")
+    (again,) = read_swc(tmp_path / "8.swc")
+    assert signature(again) == signature(trace)
+    assert again.id == 7
+
+
+@pytest.mark.parametrize("row", ["1 0 1 2 3 4", "1 0 1 2 3 4 -1 9 8", "1 0 1-2 2 3 4 -1", "1 0 nan 2 3 4 -1"])
+def test_rows_of_another_length_are_not_read_as_one_another(tmp_path: Path, row: str) -> None:
+    """Six numbers, then eight, are as many as twice seven."""
+    (tmp_path / "a.swc").write_text(f"# unit nm\n{row}\n2 0 1 2 3 4 1 5\n")
+    if len(row.split()) > 7:
+        assert len(read_swc(tmp_path / "a.swc")[0].nodes) == 2
+    else:
+        with pytest.raises(DataError, match="Line 2"):
+            read_swc(tmp_path / "a.swc")

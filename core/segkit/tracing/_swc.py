@@ -111,7 +111,8 @@ def read_swc(path: str | Path, *, scale: float | Spacing = 1.0, radius_scale: fl
         raise UsageError(f"`scale` is {scale} and `radius_scale` {radius_scale}; lengths in nm above 0 are due.")
     stem = re.match(r"\d+", path.stem)
     sections: list[tuple[int, list[tuple[int, list[str]]]]] = [(int(stem[0]) if stem else 0, [])]
-    for number, line in enumerate(text.splitlines(), 1):
+    head, quick = _plain_file(text)
+    for number, line in enumerate(head.splitlines(), 1):
         content = line.strip()
         if content.startswith("#"):
             if found := _UNIT.match(content):
@@ -122,6 +123,8 @@ def read_swc(path: str | Path, *, scale: float | Spacing = 1.0, radius_scale: fl
                 sections.append((int(found[1]), []))
         elif content:
             sections[-1][1].append((number, content.partition("#")[0].split()))
+    if quick is not None:
+        return [_scaled(quick, factors, sections[-1][0], unit)]
     if not sections[0][1] and len(sections) > 1:
         del sections[0]
     elif not sections[0][1]:
@@ -136,10 +139,12 @@ def _parse(
     name: int,
     unit: Literal["nm", "voxel"],
 ) -> Trace:
-    quick = _parse_plain(rows)
+    try:
+        quick = _parse_plain(np.array([fields[:7] for _, fields in rows], np.float64))
+    except ValueError:
+        quick = None
     if quick is not None:
-        values, table, types = quick
-        return Trace(values[:, 2::-1] * factors[:3], table, np.maximum(values[:, 3], 0) * factors[3], name, unit, types)
+        return _scaled(quick, factors, name, unit)
     lines: dict[int, int] = {}  # node: its place among the rows
     values = np.zeros((len(rows), 4))
     parents = np.zeros(len(rows), np.int64)
@@ -182,15 +187,44 @@ def _parse(
     return Trace(nodes, table, np.maximum(values[:, 3], 0) * factors[3], name, unit, types)
 
 
-def _parse_plain(rows: list[tuple[int, list[str]]]) -> tuple[Array, Array, Array] | None:
+_Plain = tuple[Array, Array, Array]
+
+
+def _scaled(found: _Plain, factors: Array, name: int, unit: Literal["nm", "voxel"]) -> Trace:
+    values, edges, types = found
+    return Trace(values[:, 2::-1] * factors[:3], edges, np.maximum(values[:, 3], 0) * factors[3], name, unit, types)
+
+
+def _plain_file(text: str) -> tuple[str, _Plain | None]:
+    """Return the lines before the nodes, and what `_parse_plain` says of the nodes; the whole text and None if it is not plain.
+
+    A plain file has all comments at its top, and seven numbers with single spaces between them in every other line.
+    """
+    last = text.rfind("#")
+    start = text.find("\n", last) + 1 if last >= 0 else 0
+    body = text[start:] if start or last < 0 else ""
+    if any(line.strip()[:1] not in ("", "#") for line in text[:start].splitlines()):
+        return text, None  # nodes between the comments: several traces
+    signs = np.frombuffer(body.encode(errors="replace"), np.uint8)
+    ends = np.flatnonzero(signs == ord("\n"))
+    if not len(ends) or ends[-1] != len(signs) - 1:
+        return text, None
+    spaces = np.cumsum(signs == ord(" "))[ends]
+    if (np.diff(spaces, prepend=0) != 6).any():
+        return text, None
+    try:
+        numbers = np.fromstring(body, np.float64, sep=" ")
+    except (ValueError, DeprecationWarning):  # numpy's two ways to say that something is no number
+        return text, None
+    found = _parse_plain(numbers.reshape(-1, 7)) if len(numbers) == 7 * len(ends) else None
+    return (text, None) if found is None else (text[:start], found)
+
+
+def _parse_plain(numbers: Array) -> _Plain | None:
     """Return positions with radii, edges and types of rows in which parents come first, as programs write them; else None.
 
     What is wrong with other rows is for a slower look to say.
     """
-    try:
-        numbers = np.array([fields[:7] for _, fields in rows], np.float64)
-    except ValueError:
-        return None
     if numbers.ndim != 2 or numbers.shape[1] != 7 or not np.isfinite(numbers).all() or np.abs(numbers).max() > 2**53:
         return None
     ids, parents = numbers[:, 0], np.trunc(numbers[:, 6])
