@@ -11,8 +11,9 @@ from napari_segkit.data._box_layers import BoxLayers, point_at_centre
 from napari_segkit.data._box_list import BoxList
 from napari_segkit.data._classes import Classes
 from napari_segkit.forms import QuietCombo, SourcePicker, line, source_of_layer
-from napari_segkit.layers import image_layer, volume_of_layer
+from napari_segkit.layers import LayerData, add_layers, image_layer, layers_of, layers_showing, volume_of_layer
 from napari_segkit.session import AnnotationBox, Session
+from napari_segkit.session._overview import needs_overview
 from segkit.errors import SegkitError
 from segkit.volume import Volume
 
@@ -213,12 +214,17 @@ class TruthSection(QWidget):  # type: ignore[misc]
         elif place:
             self.session.in_background(lambda: _opened(place), self._loaded, "Data")
 
-    def _loaded(self, found: Volume | SegkitError) -> None:
+    def _loaded(self, found: tuple[Volume, list[LayerData]] | SegkitError) -> None:
         if isinstance(found, SegkitError):
             self.session.data.choose_labels(None)
             self.session.report(found, "Data")
-        else:
-            self.session.data.choose_labels(found)
+            return
+        labels, layers = found
+        self.session.data.choose_labels(labels)
+        if not layers_showing(self.viewer, labels.source):
+            active = self.viewer.layers.selection.active
+            add_layers(self.viewer, layers)
+            self.viewer.layers.selection.active = active
 
     # ---- what is shown
 
@@ -256,11 +262,13 @@ class TruthSection(QWidget):  # type: ignore[misc]
         self.layers.close_down()
 
 
-def _opened(source: str) -> Volume | SegkitError:
+def _opened(source: str) -> tuple[Volume, list[LayerData]] | SegkitError:
     from segkit.opening import open_volume
 
     try:
-        return open_volume(source)
+        labels = open_volume(source)
+        shown = labels.dtype.kind in "biu" and not needs_overview(labels)
+        return labels, layers_of(labels, kind="labels") if shown else []
     except SegkitError as error:
         return error
 

@@ -151,7 +151,8 @@ class Boxes:
             min(max(0, first), n - side) for first, n, side in zip(wanted, image.spatial_shape, extent, strict=True)
         )
         number = 1
-        while self.named(f"box {number}"):
+        taken = {*(box.name for box in self.all), *(str(entry["name"]) for entry in self._unread)}
+        while f"box {number}" in taken:
             number += 1
         box = AnnotationBox(f"box {number}", image.source, cast("Triple", start), np.zeros(extent, DTYPE))
         self.all.append(box)

@@ -123,6 +123,8 @@ def test_loaded_labels_are_compared_and_fixed(page, viewer, labels_volume, tmp_p
     page.truth.load_from(str(tmp_path / "ids.zarr"))
     page.until(lambda: page.session.data.labels is not None)
     assert page.truth.fit.text() == "Shifted by 3 voxels in y."
+    assert viewer.layers["ids"].data.shape == labels_volume.spatial_shape, "they are shown, too"
+    assert page.truth.picker.combo.currentText() == "ids.zarr"
     assert page.ready.next.text() == "Move onto the image"
     page.ready.next.click()
     assert page.truth.fit.text() == "Fits the image voxel by voxel."
