@@ -6,7 +6,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, QTimer
 
 from napari_segkit.session import contents_of
 from napari_segkit.session._run_folder import ask_for_patch, is_run, read_patch
@@ -34,6 +34,7 @@ class Watching(QObject):  # type: ignore[misc]
         self._page = page
         self.run: FollowedRun | None = None
         self.preview = LivePreview(page.viewer)
+        self._closed = False
         self._source = ""
         self._answered: tuple[Any, ...] = ()
         self._patch: tuple[str, float] = ("", 0.0)
@@ -121,12 +122,15 @@ class Watching(QObject):  # type: ignore[misc]
         self._show_answers()
 
     def _theme_changed(self, event: Any = None) -> None:
-        if self._page.curves is not None:
+        QTimer.singleShot(0, self._use_theme)  # after napari has given the widgets their new style
+
+    def _use_theme(self) -> None:
+        if self._page.curves is not None and not self._closed:
             from napari.utils.theme import get_theme
 
-            self._page.curves.set_theme(
-                dark=sum(get_theme(self._page.viewer.theme).background.as_rgb_tuple()[:3]) < 384
-            )
+            background = get_theme(self._page.viewer.theme).background
+            dark = sum(background.as_rgb_tuple()[:3]) < 3 * 128
+            self._page.curves.set_theme(dark=dark, background=background.as_hex("long"))
 
     # ---- preview
 
@@ -164,5 +168,6 @@ class Watching(QObject):  # type: ignore[misc]
 
     def close(self) -> None:
         """Stop watching."""
+        self._closed = True
         self.preview.close()
         self._page.viewer.events.theme.disconnect(self._theme_changed)

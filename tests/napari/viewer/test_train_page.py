@@ -145,6 +145,19 @@ def test_runs_are_laid_over_each_other_by_ticks(panel, page, qtbot) -> None:
     assert not page.curves.others
 
 
+def test_the_plot_takes_the_colour_of_the_theme(panel, page, viewer, qtbot) -> None:
+    from napari.utils.theme import get_theme
+
+    run = page.session.project.folder / "runs" / "run-1"
+    journal(run, {"event": "started", "step": 0, "steps": 40}, *steps(1, 20))
+    look(panel, page, qtbot)
+    page.follow(run)
+    for theme in ("light", "dark"):
+        viewer.theme = theme
+        colour = get_theme(theme).background.as_hex("long")
+        qtbot.waitUntil(lambda colour=colour: page.curves.plot.backgroundBrush().color().name() == colour, timeout=3000)
+
+
 def test_notes_are_kept_with_the_run(panel, page, qtbot) -> None:
     run = page.session.project.folder / "runs" / "run-1"
     journal(run, {"event": "started", "step": 0, "steps": 40}, *steps(1, 3))
