@@ -7,15 +7,19 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 LIBRARIES := xvfb libegl1 libgl1 libgl1-mesa-dri libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 \
 	libxcb-keysyms1 libxcb-render-util0 libxcb-xinerama0 libxcb-shape0 libdbus-1-3
 
-.PHONY: demo test view lint docs bench all slow wheel clean libraries
+.PHONY: demo test test-viewer view lint docs bench all slow wheel clean libraries
 
 ## Train, predict, segment, trace and score on a small piece of real tissue; look at demo/index.html.
 demo: .venv/core
 	$(BIN)/segkit demo demo
 
-## The default tests: every part, in under three minutes on two cores.
+## The default tests: every part but windows, in under three minutes on two cores.
 test: .venv/all libraries
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
+
+## The tests of the viewer, in real windows.
+test-viewer: .venv/all libraries
+	$(BIN)/python -m pytest -m "viewer and not slow" --numprocesses logical --maxprocesses 4 --dist worksteal tests/napari
 
 ## The tests that take long: kills, memory, wheels, real clusters.
 slow: .venv/all libraries
@@ -38,7 +42,7 @@ docs: .venv/all
 bench: .venv/all
 	for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-all: lint docs test demo
+all: lint docs test test-viewer demo
 
 wheel: .venv/all
 	$(BIN)/python -m build --wheel

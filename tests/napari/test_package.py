@@ -27,7 +27,12 @@ def test_the_manifest_is_valid_and_its_commands_exist() -> None:
 
     manifest = PluginManifest.from_file(Path(napari_segkit.__file__).with_name("napari.yaml"))
     assert manifest.name == "segkit-sdk"
-    assert all(command.title.split()[0] in ("Open", "Generate") for command in manifest.contributions.commands)
+    verbs = ("Open", "Generate", "Paint", "Start", "Focus", "Pause", "Stop", "Show", "Save", "Write")
+    assert all(command.title.split()[0] in verbs for command in manifest.contributions.commands)
+    for settings in manifest.contributions.configurations.values():
+        for name, entry in settings.properties.items():
+            assert entry.title, name
+            assert entry.description, name
     manifest.validate_imports()
 
 

@@ -142,6 +142,7 @@ def test_a_damaged_project_file_is_reported_and_kept(tmp_path: Path) -> None:
     session.open()
     [problem] = problems
     assert "project.json" in problem.sentence
+    session.close()
     with project.held(), pytest.raises(BusyError, match="in use"), Project(tmp_path).held():
         pass
 

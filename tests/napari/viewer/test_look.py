@@ -24,7 +24,7 @@ def controls(panel):
     )
 
     kinds = (QAbstractButton, QComboBox, QLineEdit, QAbstractSpinBox, QAbstractSlider)
-    inner = (QAbstractSpinBox, QComboBox, QScrollBar, QTabBar)
+    inner = (QAbstractSpinBox, QComboBox, QLineEdit, QScrollBar, QTabBar)
     found = []
     for control in panel.findChildren(QWidget):
         parent = control.parent()
@@ -119,10 +119,10 @@ def test_point_50_words_are_plain(panel, qtbot) -> None:
     assert not found, "\n".join(found)
 
 
-def test_point_49_every_page_has_something_to_begin_with(panel, qtbot) -> None:
+def test_point_49_every_page_has_something_to_begin_with(narrow, qtbot) -> None:
     from qtpy.QtWidgets import QAbstractButton, QLabel
 
-    for title, area in pages(panel, qtbot):
+    for title, area in pages(narrow, qtbot):
         buttons = [b for b in area.findChildren(QAbstractButton) if b.isVisible() and b.isEnabled() and b.text()]
         said = " ".join(label.text() for label in area.findChildren(QLabel) if label.isVisible())
         assert buttons, f"{title} offers nothing"
