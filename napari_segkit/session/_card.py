@@ -24,10 +24,14 @@ def card(volume: Volume) -> str:
     lead = f"{volume.channels} {kind}" if kind else ""
     shape = _TIMES.join(str(n) for n in volume.spatial_shape)
     size = _TIMES.join(f"{v:.4g}" for v in volume.voxel_size)
-    parts = [f"{lead}{shape}\N{NO-BREAK SPACE}voxels", str(volume.dtype), f"{size}\N{NO-BREAK SPACE}{'nm' if volume.unit == 'nm' else '(size unknown)'}"]
+    parts = [
+        f"{lead}{shape}\N{NO-BREAK SPACE}voxels",
+        str(volume.dtype),
+        f"{size}\N{NO-BREAK SPACE}{'nm' if volume.unit == 'nm' else '(size unknown)'}",
+    ]
     count = 1 + len(volume.levels)
     parts.append(f"{count} levels" if count > 1 else "1 level")
     if volume.chunks:
         parts.append("chunks of " + _TIMES.join(str(n) for n in volume.chunks[-3:]))
-    parts.append(size_text(volume.nbytes))
+    parts.append(size_text(volume.nbytes).replace(" ", "\N{NO-BREAK SPACE}"))
     return " · ".join(parts)
