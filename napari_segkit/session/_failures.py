@@ -9,7 +9,15 @@ from napari_segkit.session._problem import Fix, Problem
 
 __all__ = ["problem_of_job"]
 
-PAGES = {"train": "Train", "predict": "Predict", "segment": "Predict", "trace": "Predict", "convert": "Data", "evaluate": "Traces", "mend": "Traces"}
+PAGES = {
+    "train": "Train",
+    "predict": "Predict",
+    "segment": "Predict",
+    "trace": "Predict",
+    "convert": "Data",
+    "evaluate": "Traces",
+    "mend": "Traces",
+}
 
 _AGAIN = ("resume", "Try again")
 _SMALLER = ("smaller_patch", "Use a smaller patch")

@@ -81,7 +81,9 @@ class Planes:
                 layer.plane.thickness = 1
             layer.visible = visible and self.on and fits
             if visible and self.on and not fits:
-                self._viewer.status = f"{layer.name} is too large for 3D; a cut-out on the page Traces shows a part of it"
+                self._viewer.status = (
+                    f"{layer.name} is too large for 3D; a cut-out on the page Traces shows a part of it"
+                )
         self.move_to(z)
 
     def _give_back(self) -> None:

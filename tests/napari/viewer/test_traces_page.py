@@ -1,4 +1,7 @@
-"""The page Traces: table, selection, focus, drawing, tags, edits, errors and exports."""
+"""The page Traces: table, selection, focus, drawing, tags, edits, errors and exports.
+
+Every test opens a viewer, which takes a second or more; what is least likely to break by itself is marked as slow.
+"""
 
 from __future__ import annotations
 
@@ -163,6 +166,7 @@ def test_cells_are_for_people(page) -> None:
     assert "nodes" in page.table.shown
 
 
+@pytest.mark.slow
 def test_rows_are_copied_with_their_heading(page) -> None:
     from qtpy.QtCore import Qt
     from qtpy.QtGui import QGuiApplication, QKeyEvent
@@ -216,6 +220,7 @@ def test_point_40_selection_is_one_truth(panel, page, viewer) -> None:
     assert "selected" not in roles(viewer)
 
 
+@pytest.mark.slow
 def test_a_double_click_on_an_instance_selects_its_trace(panel, page, viewer, labels_volume) -> None:
     labels = viewer.layers["labels"]
     id = int(labels.data.max())
@@ -228,6 +233,7 @@ def test_a_double_click_on_an_instance_selects_its_trace(panel, page, viewer, la
     assert page.session.selection.ids == (id,)
 
 
+@pytest.mark.slow
 def test_other_double_clicks_zoom_as_always(page, viewer) -> None:
     before = viewer.scene.camera.zoom
     double_click(viewer, (1e6, 1e6, 1e6))
@@ -260,6 +266,7 @@ def test_point_41_focus_brings_the_neuron_into_view(page, viewer, ndisplay: int)
         assert trace.nodes[:, 0].min() <= viewer.dims.point[0] <= trace.nodes[:, 0].max()
 
 
+@pytest.mark.slow
 def test_point_41_focus_on_many_nodes_is_quick(panel, page, viewer, tmp_path: Path) -> None:
     opened(panel, page, written(tmp_path / "large", [neuron(7, 20_000)]))
     start = process_time()
@@ -271,6 +278,7 @@ def test_point_41_focus_on_many_nodes_is_quick(panel, page, viewer, tmp_path: Pa
     assert seconds < 1
 
 
+@pytest.mark.slow
 def test_steps_go_from_branch_point_to_branch_point(page, viewer) -> None:
     viewer.dims.ndisplay = 3
     page.session.selection.choose([17])
@@ -289,6 +297,7 @@ def test_steps_go_from_branch_point_to_branch_point(page, viewer) -> None:
     assert page.scene.node == branches[-1]
 
 
+@pytest.mark.slow
 def test_shown_cycles(page, viewer) -> None:
     page.session.selection.choose([17])
     page.cycle_shown()
@@ -301,6 +310,7 @@ def test_shown_cycles(page, viewer) -> None:
     assert "all" in roles(viewer)
 
 
+@pytest.mark.slow
 def test_letters_reach_the_page_from_the_table(page, qtbot) -> None:
     from qtpy.QtCore import Qt
 
@@ -311,6 +321,7 @@ def test_letters_reach_the_page_from_the_table(page, qtbot) -> None:
     assert page.buttons.mode.text() == "Shown: near  W"
 
 
+@pytest.mark.slow
 def test_hidden_neurons_are_not_seen_and_come_back(page, viewer) -> None:
     said: list[Any] = []
     page.session.said.connect(lambda text, undo: said.append(undo))
@@ -325,6 +336,7 @@ def test_hidden_neurons_are_not_seen_and_come_back(page, viewer) -> None:
     assert (roles(viewer)["all"].track_colors[:, 3] == 1).all()
 
 
+@pytest.mark.slow
 def test_colours_say_a_column(page, viewer) -> None:
     page.scene.colour_by("cable")
     colours = page.scene.colours
@@ -337,6 +349,7 @@ def test_colours_say_a_column(page, viewer) -> None:
     assert page.scene.colours[row, 1] > page.scene.colours[row, 0]
 
 
+@pytest.mark.slow
 def test_filters(panel, page, viewer) -> None:
     page.finder.search.setText("9000")
     page.finder.changed.emit()
@@ -397,6 +410,7 @@ def test_neurons_are_merged_and_split_and_both_undone(panel, page, viewer) -> No
     assert not fold.undo.isEnabled()
 
 
+@pytest.mark.slow
 def test_exports_are_written_in_the_background(panel, page, tmp_path: Path) -> None:
     from segkit.tracing import read_swc
 
@@ -417,6 +431,7 @@ def test_exports_are_written_in_the_background(panel, page, tmp_path: Path) -> N
     assert read_swc(tmp_path / "selected" / "17.swc")[0].id == 17
 
 
+@pytest.mark.slow
 def test_errors_are_listed_and_flown_to(panel, page, viewer, tmp_path: Path) -> None:
     (tmp_path / "errors").mkdir()
     (tmp_path / "errors" / "errors.csv").write_text(
@@ -433,6 +448,7 @@ def test_errors_are_listed_and_flown_to(panel, page, viewer, tmp_path: Path) -> 
     assert page.session.selection.ids == (17, 5)
 
 
+@pytest.mark.slow
 def test_images_are_planes_in_3d_and_small_cubes_where_asked(panel, page, viewer) -> None:
     raw = viewer.layers["raw"]
     viewer.dims.ndisplay = 3
@@ -452,6 +468,7 @@ def test_images_are_planes_in_3d_and_small_cubes_where_asked(panel, page, viewer
     assert raw.depiction == "volume"
 
 
+@pytest.mark.slow
 def test_the_table_pops_out(page, viewer) -> None:
     page.popped.toggle()
     assert "segkit traces" in viewer.window.dock_widgets
@@ -461,6 +478,7 @@ def test_the_table_pops_out(page, viewer) -> None:
     assert "segkit traces" not in viewer.window.dock_widgets
 
 
+@pytest.mark.slow
 def test_the_page_is_remembered(panel, page) -> None:
     page.scene.colour_by("cable")
     page.buttons.slices.setValue(7)
@@ -560,6 +578,7 @@ def test_the_viewer_is_given_back(page, viewer) -> None:
     assert not any(layer.locked for layer in viewer.layers)
 
 
+@pytest.mark.slow
 def test_everything_fits_into_a_narrow_dock(page) -> None:
     for fold in (page.revising.fold, page.comparing.fold, page.writing_out.fold):
         fold.open()
