@@ -8,11 +8,11 @@ from typing import Any
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QStandardItem, QStandardItemModel
-from qtpy.QtWidgets import QLabel, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from napari_segkit.forms._editors import QuietCombo
 from napari_segkit.forms._fold import Fold
-from napari_segkit.forms._form import Form, fitting
+from napari_segkit.forms._form import LABEL_WIDTH, Form, fitting
 from segkit.registry import Component, plugins, registries
 
 __all__ = ["ComponentPicker"]
@@ -33,11 +33,15 @@ class ComponentPicker(QWidget):  # type: ignore[misc]
         What to call the choice of no component; empty where there must be one.
     folded
         Whether the options are under a heading that is closed at first.
+    title
+        What stands to the left of the list; empty for nothing.
     """
 
     changed = Signal()
 
-    def __init__(self, kind: str, preferred: tuple[str, ...] = (), none: str = "", folded: bool = False) -> None:
+    def __init__(
+        self, kind: str, preferred: tuple[str, ...] = (), none: str = "", folded: bool = False, title: str = ""
+    ) -> None:
         super().__init__()
         self.kind, self._preferred = kind, preferred
         self.forms: dict[str, Form] = {}
@@ -56,7 +60,15 @@ class ComponentPicker(QWidget):  # type: ignore[misc]
         self.fold = Fold("Options") if folded else None
         if self.fold is not None:
             self.fold.body_layout.addWidget(self.stack)
-        for widget in (self.combo, self.summary, self.fold or self.stack):
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        if title:
+            heading = QLabel(f"<b>{title}</b>")
+            heading.setFixedWidth(LABEL_WIDTH)
+            row.addWidget(heading)
+        row.addWidget(self.combo, 1)
+        layout.addLayout(row)
+        for widget in (self.summary, self.fold or self.stack):
             layout.addWidget(widget)
         self.combo.setModel(_model(kind, none))
         if self.combo.count() >= SEARCHED_FROM:

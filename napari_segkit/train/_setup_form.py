@@ -34,7 +34,7 @@ __all__ = ["SetupForm"]
 # Wishes for what is chosen at first; whatever is not installed is passed over.
 _PICKED: dict[str, tuple[str, str, tuple[str, ...], str, bool]] = {
     "task": ("Task", "tasks", ("boundaries", "affinities", "semantic"), "", True),
-    "architecture": ("Model", "architectures", ("unet",), "", False),
+    "architecture": ("Model", "architectures", ("unet",), "", True),
     "loss": ("Loss", "losses", ("bce", "dice"), "", True),
 }
 _SHOWN_FIRST = {
@@ -66,8 +66,7 @@ class SetupForm(QWidget):  # type: ignore[misc]
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(6)
         for key, (title, kind, preferred, none, folded) in _PICKED.items():
-            picker = self.pickers[key] = ComponentPicker(kind, preferred, none, folded)
-            self._column.addWidget(QLabel(f"<b>{title}</b>"))
+            picker = self.pickers[key] = ComponentPicker(kind, preferred, none, folded, title)
             self._column.addWidget(picker)
             picker.changed.connect(self._told)
         self.task_by_user = False
