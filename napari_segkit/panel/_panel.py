@@ -31,7 +31,7 @@ __all__ = ["Panel"]
 
 POLL_MS = 100
 WIDTH = 380
-REMEMBER_EVERY = 50  # polls
+ACTIVITY_EVERY, REMEMBER_EVERY = 10, 50  # polls
 
 
 class Panel(QWidget):  # type: ignore[misc]
@@ -129,6 +129,8 @@ class Panel(QWidget):  # type: ignore[misc]
                 self._jobs_moved = False
                 self._show_jobs()
             self._polls += 1
+            if self._polls % ACTIVITY_EVERY == 0:
+                self.activity.update()  # handles events, and so may draw the canvas: not often
             if self._polls % REMEMBER_EVERY == 0:
                 self._remember()
         finally:
@@ -138,7 +140,6 @@ class Panel(QWidget):  # type: ignore[misc]
         self.strip.update_rows()
         for page in self.pages.values():
             page.jobs_changed()
-        self.activity.update()
 
     def _jobs_changed(self) -> None:
         self._jobs_moved = True
