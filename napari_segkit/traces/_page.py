@@ -94,6 +94,7 @@ class TracesPage(Page):
         self.buttons.focus_wanted.connect(self.focus)
         self.buttons.cycle_wanted.connect(self.cycle_shown)
         self.buttons.hide_wanted.connect(self.hide_selected)
+        self.buttons.plane_wanted.connect(self.toggle_plane)
         self.buttons.slices.valueChanged.connect(self.scene.drawing.show_slices)
         self.walk.stepped.connect(lambda by: self.scene.step(self.scene.branches, by))
         self.walk.tip_wanted.connect(self.next_tip)

@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayou
 from napari_segkit.forms import primary_button
 from napari_segkit.layers._tracks import SLICES_SHOWN
 from napari_segkit.traces._drawing import ALL, NEIGHBOURS, SELECTED
+from napari_segkit.traces._walk import small_button
 
 __all__ = ["ViewButtons"]
 
@@ -21,6 +22,7 @@ class ViewButtons(QWidget):  # type: ignore[misc]
     focus_wanted = Signal()
     cycle_wanted = Signal()
     hide_wanted = Signal()
+    plane_wanted = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,6 +37,10 @@ class ViewButtons(QWidget):  # type: ignore[misc]
         self.slices.setRange(1, MOST_SLICES)
         self.slices.setAccessibleName("slices")
         self.slices.setToolTip("In how many slices before and behind the shown one traces are seen, in 2D")
+        self.plane = small_button(
+            "Plane  Q", "Show or hide images in 3D, where each is a plane at the slice you looked at (Q)"
+        )
+        self.plane.clicked.connect(lambda _=False: self.plane_wanted.emit())
         self.text = QLabel()
         self.text.setMinimumWidth(86)
         self.slices.valueChanged.connect(lambda count: self.text.setText(f"\N{PLUS-MINUS SIGN} {count} slices"))
@@ -47,6 +53,7 @@ class ViewButtons(QWidget):  # type: ignore[misc]
             first.addWidget(button, wide)
         second.addWidget(self.text)
         second.addWidget(self.slices, 1)
+        second.addWidget(self.plane)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
