@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from stall_watch import StallWatch
 
+from segkit.durable import read_records
+
 pytestmark = pytest.mark.slow
 SECOND = 1000
 
@@ -95,6 +97,12 @@ def test_points_8_9_13_32_33_a_training_is_watched_paused_and_continued(panel, p
     page.stop_button.click()
     qtbot.waitUntil(lambda: job.state == "stopped", timeout=60 * SECOND)
     assert not problems
+    records, _ = read_records(page.run.folder / "journal.jsonl")
+    shown = [record["seconds"] for record in records if record["event"] in ("preview", "patch")]
+    trained = sum(record["seconds"] for record in records if record["event"] == "step")
+    # A tenth of the time, but for what is saved up: in each of both beginnings, some answers ahead.
+    journalled_every = 100_000 // 2000
+    assert sum(shown) < 0.1 * (trained * journalled_every + sum(shown)) + 2 * (0.5 + 3 * max(shown))
 
 
 def test_new_labels_are_used_from_the_next_step_on(panel, page, viewer, qtbot) -> None:
