@@ -38,7 +38,7 @@ class Classes(QWidget):  # type: ignore[misc]
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setHorizontalSpacing(8)
         self._grid.setVerticalSpacing(4)
-        self.add = QPushButton("+ class")
+        self.add = QPushButton("+ class", self)
         self.add.setToolTip("Add a class")
         self.add.setAccessibleName("add a class")
         self.add.clicked.connect(lambda _=False: self._add())
@@ -62,6 +62,12 @@ class Classes(QWidget):  # type: ignore[misc]
         for number, name in enumerate(names, 1):
             self._grid.addWidget(self._row(number, name), (number - 1) // 2, (number - 1) % 2)
         self._grid.addWidget(self.add, len(names) // 2, len(names) % 2)
+        # New controls would come last for the Tab key.
+        before = self.add.previousInFocusChain()
+        for control in [control for pair in zip(self.chips, self.names, strict=True) for control in pair]:
+            QWidget.setTabOrder(before, control)
+            before = control
+        QWidget.setTabOrder(before, self.add)
         self.choose(min(chosen, len(names)))
 
     def choose(self, label: int) -> None:

@@ -251,6 +251,11 @@ class TruthSection(QWidget):  # type: ignore[misc]
         )
         self._update_buttons()
 
+    def showEvent(self, event: Any) -> None:
+        """Let the Tab key follow the eye: Qt goes by the order in which controls came into the window."""
+        QWidget.setTabOrder(self.classes.add, self.hold_out)
+        super().showEvent(event)
+
     def _update_buttons(self) -> None:
         self.new.setEnabled(self.session.data.image is not None)
         self.go.setEnabled(self.list.box is not None)
