@@ -148,6 +148,7 @@ def walk(person: Person, panel: Any) -> None:
     person.wait(2)
     person.look("trained")
     tab("Predict")
+    person.wait(60, predict.run_all.button.isEnabled)
     person.look("predict")
     person.click(predict.run_all.button, "Run all")
     person.wait(MOST_SECONDS, lambda: traces.set is not None)

@@ -166,7 +166,6 @@ class Gallery:
         self.viewer.dims.ndisplay = 3
         for layer in self.viewer.layers:
             layer.visible = layer.name in ("neurites", "traces") or "trace" in layer.name
-        page.toggle_plane()
         self.viewer.reset_view()
         self.viewer.scene.camera.angles = (10, 30, 60)
         self.picture("10_traces_3d")

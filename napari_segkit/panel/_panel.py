@@ -13,7 +13,6 @@ from qtpy.QtWidgets import QApplication, QFrame, QScrollArea, QTabWidget, QVBoxL
 
 from napari_segkit.data import DataPage
 from napari_segkit.forms import Page
-from napari_segkit.panel._activity import Activity
 from napari_segkit.panel._banner import Banner
 from napari_segkit.panel._closing import CloseGuard
 from napari_segkit.panel._device import device_text
@@ -31,7 +30,7 @@ __all__ = ["Panel"]
 
 POLL_MS = 100
 WIDTH = 380
-ACTIVITY_EVERY, REMEMBER_EVERY = 10, 50  # polls
+REMEMBER_EVERY = 50  # polls
 
 
 class Panel(QWidget):  # type: ignore[misc]
@@ -72,10 +71,9 @@ class Panel(QWidget):  # type: ignore[misc]
         self.header.help_wanted.connect(self.show_help)
         self.header.project_wanted.connect(self._change_project)
         session.fixes["other_project"] = lambda _: self.header.browse()
-        self.activity = Activity(session)
         self.guard = CloseGuard(self, lambda: session.jobs.active, lambda answer: self.close_down(answer == "keep"))
         self._help: HelpWindow | None = None
-        self._jobs_moved, self._polling, self._closed, self._polls = True, False, False, 0
+        self._jobs_moved, self._closed, self._polls = True, False, 0
         self._timer = QTimer(self)
         self._timer.setInterval(POLL_MS)
         self._timer.timeout.connect(self._poll)
@@ -120,21 +118,13 @@ class Panel(QWidget):  # type: ignore[misc]
             )
 
     def _poll(self) -> None:
-        if self._polling:  # napari's progress bars handle events, this timer's among them
-            return
-        self._polling = True
-        try:
-            self.session.poll()
-            if self._jobs_moved and self._polls % 2 == 0:
-                self._jobs_moved = False
-                self._show_jobs()
-            self._polls += 1
-            if self._polls % ACTIVITY_EVERY == 0:
-                self.activity.update()  # handles events, and so may draw the canvas: not often
-            if self._polls % REMEMBER_EVERY == 0:
-                self._remember()
-        finally:
-            self._polling = False
+        self.session.poll()
+        if self._jobs_moved and self._polls % 2 == 0:
+            self._jobs_moved = False
+            self._show_jobs()
+        self._polls += 1
+        if self._polls % REMEMBER_EVERY == 0:
+            self._remember()
 
     def _show_jobs(self) -> None:
         self.strip.update_rows()
@@ -207,7 +197,6 @@ class Panel(QWidget):  # type: ignore[misc]
             self._remember()
         for page in self.pages.values():
             page.close_down()
-        self.activity.close()
         self.session.close(lambda job: keep)
 
 

@@ -296,6 +296,7 @@ class PredictPage(Page):
         self.why_not.setText(reason)
         self.why_not.setVisible(bool(reason))
         self.button.setEnabled(not reason and not wrong)
+        self.run_all.allow(not reason and not wrong)
         self.try_button.setEnabled(self._can_try() and not self.trying.busy)
         self.live_button.setEnabled(self._can_try() or self.overlay.on)
 

@@ -23,7 +23,7 @@ class RunAll(QWidget):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self._running = False
+        self._running, self._can_predict = False, False
         self.button = QPushButton("Run all")
         self.button.setAccessibleName("Run all")
         self.steps = QPushButton("Steps")
@@ -36,6 +36,7 @@ class RunAll(QWidget):  # type: ignore[misc]
             action = self.ticks[kind] = menu.addAction(text)
             action.setCheckable(True)
             action.setChecked(True)
+            action.toggled.connect(lambda _: self.allow(self._can_predict))
         self.steps.setMenu(menu)
         row = QHBoxLayout()
         row.addWidget(self.button, 1)
@@ -55,9 +56,15 @@ class RunAll(QWidget):  # type: ignore[misc]
         """The stages that are ticked."""
         return [kind for kind, action in self.ticks.items() if action.isChecked()]
 
+    def allow(self, prediction: bool) -> None:
+        """Say whether a prediction could begin; without one, the first step must be another."""
+        self._can_predict = prediction
+        self.button.setEnabled(self._running or prediction or "predict" not in self.wanted)
+
     def show_job(self, job: Job | None) -> None:
         """Show a job that something follows; None where there is none."""
         self._running = job is not None
+        self.allow(self._can_predict)
         self.button.setText("Stop after this step" if job else "Run all")
         self.steps.setVisible(job is None)
         self.button.setToolTip(

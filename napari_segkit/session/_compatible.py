@@ -20,7 +20,9 @@ NETWORK_OF_TASK: Mapping[str, str] = {"ffn:flood_filling": "ffn:ffn"}
 LOSS_OF_TASK: Mapping[str, str] = {"tasks:regression": "losses:l1", "tasks:distances": "losses:mse"}
 """Likewise the loss."""
 
-SECOND_LOSS_OF_TASK: Mapping[str, str] = dict.fromkeys(("tasks:affinities", "tasks:boundaries", "tasks:semantic"), "losses:dice")
+SECOND_LOSS_OF_TASK: Mapping[str, str] = dict.fromkeys(
+    ("tasks:affinities", "tasks:boundaries", "tasks:semantic"), "losses:dice"
+)
 """A loss to add: thin boundaries are few voxels, which an overlap weighs as much as all others."""
 
 

@@ -42,7 +42,7 @@ class Project:
         return folder
 
     def free(self, part: str, stem: str, suffix: str = "") -> Path:
-        """Return a path in a subfolder that does not exist yet: ``stem``, or ``stem-2``, ``stem-3``, …"""
+        """Return a path in a subfolder that does not exist yet: ``stem``, else ``stem-2``, ``stem-3`` and so on."""
         number, folder = 1, self.place(part)
         path = folder / f"{stem}{suffix}"
         while path.exists():

@@ -110,7 +110,7 @@ class LivePreview(QObject):  # type: ignore[misc]
         self._shown: Any = None
         self._planes: np.ndarray[Any, Any] | None = None
         self._box: Box | None = None
-        self._said = ""
+        self._said = self.text = ""
         self.channel = 0
         self.enabled = True
         self.every = 50
@@ -128,14 +128,12 @@ class LivePreview(QObject):  # type: ignore[misc]
         )
         for event in self._events:
             event.connect(self._moved)
-        viewer.dims.events.ndisplay.connect(self._fit_text)
 
     def close(self) -> None:
         """Stop watching the viewer; the layer stays."""
         self._settle.stop()
         for event in self._events:
             event.disconnect(self._moved)
-        self._viewer.dims.events.ndisplay.disconnect(self._fit_text)
         self._run = self._image = None
 
     def follow(self, run: Path, image: Any, source: str) -> None:
@@ -187,7 +185,7 @@ class LivePreview(QObject):  # type: ignore[misc]
         if self._run is not None and self.enabled:
             self._settle.start()
             if self._said and self._box is not None and self.wanted_box() not in (None, self._box):
-                self._write_on_canvas(f"{self._said} ({UPDATING})")
+                self._tell(f"{self._said}, {UPDATING}")
 
     def wanted_box(self) -> Box | None:
         """Return the region that is to be shown now; None in 3D, or without an image."""
@@ -219,7 +217,7 @@ class LivePreview(QObject):  # type: ignore[misc]
         except OSError:
             return  # a run folder that cannot be written can be watched, but not asked
         if self.layer is not None:
-            self.told.emit(f"Live preview, {UPDATING}")
+            self._tell(f"{self._said}, {UPDATING}" if self._said else UPDATING)
 
     @property
     def layer(self) -> Any:
@@ -238,9 +236,8 @@ class LivePreview(QObject):  # type: ignore[misc]
         current = self._asked is None or record.get("request") == self._asked[0]
         seconds = record.get("seconds")
         took = f", {seconds:.2g} s" if isinstance(seconds, int | float) else ""
-        self._said = f"preview of step {record['step']}{took}"
-        self._write_on_canvas(self._said if current else f"{self._said} ({UPDATING})")
-        self.told.emit(f"Live preview, step {record['step']}" if current else f"Live preview, {UPDATING}")
+        self._said = f"Preview of step {record['step']}{took}"
+        self._tell(self._said if current else f"{self._said}, {UPDATING}")
         return True
 
     def _draw(self, box: Box) -> None:
@@ -266,7 +263,6 @@ class LivePreview(QObject):  # type: ignore[misc]
                 metadata={"segkit": {"preview": True}},
             )
             layer.editable = False
-            layer.events.visible.connect(self._fit_text)
             self._shown = layer
             self._viewer.layers.selection.active = active
         elif layer.data.shape == plane.shape:
@@ -290,19 +286,7 @@ class LivePreview(QObject):  # type: ignore[misc]
         """Number of channels of the latest answer; 0 before the first."""
         return 0 if self._planes is None else len(self._planes)
 
-    def _fit_text(self, event: Any = None) -> None:
-        """Show the text on the canvas only while the preview is seen."""
-        overlays = self._viewer.canvas.overlays
-        if "segkit_preview" in overlays:
-            seen = self.layer is not None and self.layer.visible and self._viewer.dims.ndisplay == 2
-            overlays["segkit_preview"].visible = seen
-
-    def _write_on_canvas(self, text: str) -> None:
-        overlays = self._viewer.canvas.overlays
-        if "segkit_preview" not in overlays:
-            from napari.components.overlays import TextOverlay
-
-            overlays["segkit_preview"] = TextOverlay(text=text, visible=True, position="bottom_left", font_size=9)
-        elif overlays["segkit_preview"].text != text:
-            overlays["segkit_preview"].text = text
-        self._fit_text()
+    def _tell(self, text: str) -> None:
+        # Not on the canvas: the first text there is drawn letter by letter, which stops the window for half a second.
+        self.text = text
+        self.told.emit(text)

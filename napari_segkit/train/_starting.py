@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,7 @@ class Starting(QObject):  # type: ignore[misc]
         name, automatic = self._page.session.project.new_run().name, self._page.setup.patch.value() is None
 
         def prepare() -> tuple[dict[str, Any], Measured | None]:
+            import_module("pyqtgraph")  # the curves need it soon, and importing it takes long
             full, measured = _with_data(tables, write()), None
             if automatic:
                 path = self._page.trainings.write(full, name)

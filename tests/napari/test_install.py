@@ -23,7 +23,9 @@ def test_point_1_no_qt_binding_is_required_and_nothing_is_held_back() -> None:
     assert not any("all" in requirement.extras for requirement in wanted if requirement.name == "napari")
     for requirement in wanted:
         if requirement.name in ("napari", "torch", "numpy", "qtpy"):
-            assert not any(specifier.operator in ("==", "<", "<=", "~=") for specifier in requirement.specifier), requirement
+            assert not any(specifier.operator in ("==", "<", "<=", "~=") for specifier in requirement.specifier), (
+                requirement
+            )
 
 
 @pytest.mark.slow

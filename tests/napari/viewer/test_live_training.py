@@ -78,7 +78,7 @@ def test_points_8_9_13_32_33_a_training_is_watched_paused_and_continued(panel, p
     step = viewer.dims.current_step[0]
     wanted = step - 1 if step else step + 1
     viewer.dims.set_current_step(0, wanted)
-    assert "updating" in viewer.canvas.overlays["segkit_preview"].text
+    assert "updating" in preview.text
     qtbot.waitUntil(lambda: preview.box is not None and preview.box.start[0] == wanted, timeout=30 * SECOND)
 
     page.model_sees.open()

@@ -28,9 +28,9 @@ def controls(panel):
     found = []
     for control in panel.findChildren(QWidget):
         parent = control.parent()
-        if isinstance(control, kinds) and not isinstance(control, QScrollBar) and not isinstance(parent, inner):
-            if not (control.objectName().startswith("qt_") or parent.objectName().startswith("qt_")):
-                found.append(control)
+        own = not (control.objectName().startswith("qt_") or parent.objectName().startswith("qt_"))
+        if own and isinstance(control, kinds) and not isinstance(control, QScrollBar) and not isinstance(parent, inner):
+            found.append(control)
     return found
 
 

@@ -252,15 +252,6 @@ def test_closing_the_dock_lets_jobs_go_on_and_opening_it_shows_them(viewer, pane
     again.close_down()
 
 
-def test_jobs_are_in_the_activity_dock_and_can_be_cancelled_there(panel, copy, qtbot) -> None:
-    from napari.utils.progress import progress
-
-    job = copy()
-    qtbot.waitUntil(lambda: (job.active and job in panel.activity._bars) or job.state == "done", timeout=60 * SECOND)
-    qtbot.waitUntil(lambda: job.state == "done" and not panel.activity._bars, timeout=60 * SECOND)
-    assert not progress._all_instances
-
-
 def test_commands_open_the_dock_and_its_pages(viewer, panel) -> None:
     from napari_segkit.panel import _commands
 

@@ -31,10 +31,6 @@ def answer(run: Path, step: int, request: dict, value: int = 200, number: int = 
     return {"event": "preview", **keys, "start": request["start"], "shape": request["shape"]}
 
 
-def text(viewer) -> str:
-    return viewer.canvas.overlays["segkit_preview"].text
-
-
 def test_it_asks_for_the_slice_on_show(preview, viewer, tmp_path, qtbot) -> None:
     first = asked(tmp_path / "run")
     assert first["shape"][0] == 1
@@ -49,18 +45,18 @@ def test_point_33_an_old_answer_is_never_shown_as_new(preview, viewer, tmp_path,
     run = tmp_path / "run"
     old = asked(run)
     assert preview.show_answer(answer(run, 10, old))
-    assert text(viewer) == "preview of step 10, 0.4 s"
+    assert preview.text == "Preview of step 10, 0.4 s"
     viewer.dims.set_current_step(0, 2)
-    assert "updating" in text(viewer)  # at once
+    assert "updating" in preview.text  # at once
     qtbot.waitUntil(lambda: asked(run)["start"][0] == 2, timeout=2000)
     assert preview.show_answer(answer(run, 20, old, number=2))
-    assert "updating" in text(viewer)
+    assert "updating" in preview.text
     assert (
         preview.layer.translate[0]
         == viewer.layers["raw"].translate[0] + old["start"][0] * viewer.layers["raw"].scale[0]
     )
     assert preview.show_answer(answer(run, 30, asked(run), number=3))
-    assert text(viewer) == "preview of step 30, 0.4 s"
+    assert preview.text == "Preview of step 30, 0.4 s"
 
 
 def test_an_answer_that_was_replaced_is_not_shown(preview, tmp_path) -> None:
