@@ -24,9 +24,9 @@ from napari_segkit.session import Job, Problem
 from napari_segkit.session._failures import problem_of_job
 
 SIZE, SMALL = (1440, 900), (1280, 800)
-# What is painted for the picture: borders between cells (1) and their insides (2), as (label, y, x) of each dab.
-BORDER = [(1, 26 + y, 27 - y // 6) for y in range(0, 60, 3)]
-STROKES = [*BORDER, *((2, 40 + y, 46 + x) for y in range(0, 30, 6) for x in range(0, 24, 6))]
+# What is painted for the picture: a membrane (1) and the inside of a cell (2), as (label, y, x) of each dab.
+STROKES = [(1, y, 82 - y // 14) for y in range(8, 51, 3)]
+STROKES += [(2, y, x) for y in range(26, 51, 6) for x in range(34, 59, 6)]
 
 
 class Gallery:
@@ -128,6 +128,9 @@ class Gallery:
         self.panel.session.report(self.memory_problem(job))
         self.picture("07_memory_error")
         self.panel.banner.hide()
+        for widget in QApplication.allWidgets():
+            if type(widget).__name__ == "NapariQtNotification":
+                widget.close()
         self.panel.session.jobs.resume(job)
         self.until(lambda: job.state == "done")
 

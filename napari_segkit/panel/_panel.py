@@ -99,9 +99,10 @@ class Panel(QWidget):  # type: ignore[misc]
         self.tabs.setCurrentIndex(list(self.pages).index(title))
 
     def reset_choices(self, event: Any = None) -> None:
-        """List the layers that exist now; napari calls this when they change."""
-        for page in self.pages.values():
-            page.layers_changed()
+        """List the layers that exist now; napari calls this when they change, also after the dock was closed."""
+        if not self._closed:
+            for page in self.pages.values():
+                page.layers_changed()
 
     def _open(self) -> None:
         found = self.session.open()

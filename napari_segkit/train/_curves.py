@@ -35,6 +35,7 @@ class Curves(QWidget):  # type: ignore[misc]
         self.plot.setFixedHeight(200)
         self.plot.hideButtons()
         self.plot.setLabel("bottom", "step")
+        self.plot.getAxis("bottom").setHeight(40)  # the letters of napari's themes are larger than pyqtgraph thinks
         self.plot.setLabel("left", "loss")
         for side in ("bottom", "left"):
             self.plot.getAxis(side).enableAutoSIPrefix(False)
