@@ -135,7 +135,9 @@ def passes(bench: Bench, pairs: int) -> None:
     bench.row("mirror image, seeds in reverse", back, took_back)
     timed("plain, `grow` 6", plain, bench.grown)
     timed("plain, `grow` 6, `leftovers` 300", plain, lambda ids: bench.grown(ids, 300))
-    both = timed("`consensus`", plain, lambda ids: split_consensus(ids, back, PIECE * engine.policy.min_size), took_back)
+    both = timed(
+        "`consensus`", plain, lambda ids: split_consensus(ids, back, PIECE * engine.policy.min_size), took_back
+    )
     bench.row("consensus as published", published_consensus(plain, back, 1000), took_back)
     timed("`consensus`, `grow` 6", both, bench.grown)
 

@@ -142,7 +142,9 @@ def preflight(prediction: Volume, path: str | Path | None = None) -> Preflight:
         memory_free = free_memory()
     disk, disk_free = 0, None
     if path is not None:
-        disk = int(prod(array.shape) * array.dtype.itemsize * _ratio(outputs.astype(array.dtype)) * _with_levels(prediction))
+        disk = int(
+            prod(array.shape) * array.dtype.itemsize * _ratio(outputs.astype(array.dtype)) * _with_levels(prediction)
+        )
         folder = Path(path).absolute()
         disk_free = shutil.disk_usage(next(p for p in (folder, *folder.parents) if p.exists())).free
     return Preflight(
