@@ -70,7 +70,8 @@ def test_point_7_everything_can_be_clicked(viewer, components, add_volumes, tmp_
     from napari_segkit.panel._panel import Panel
 
     panel = Panel(viewer, tmp_path / "project")
-    viewer.window.add_dock_widget(panel, name="segkit")
+    panel.resize(400, 860)
+    panel.show()  # in a window of its own: what is hidden cannot be clicked
     draw, clicks = random.Random(7), 0
 
     def dismiss() -> None:
@@ -106,3 +107,4 @@ def test_point_7_everything_can_be_clicked(viewer, components, add_volumes, tmp_
     assert clicks > SOAK_SECONDS
     assert sys.getrefcount(None) > references / 2, "a Qt binding loses references"
     panel.close_down()
+    panel.close()
