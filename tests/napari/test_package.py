@@ -18,7 +18,7 @@ def test_importing_the_plugin_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.skipif(find_spec("npe2") is None, reason="napari is not installed")
-def test_the_manifest_is_valid_and_its_commands_exist() -> None:
+def test_point_2_the_manifest_is_valid_and_its_commands_exist() -> None:
     from pathlib import Path
 
     from npe2 import PluginManifest

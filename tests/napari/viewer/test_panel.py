@@ -60,7 +60,7 @@ viewer.close()
     assert float(found.split()[-1]) < 0.5
 
 
-def test_a_failure_is_one_sentence_and_one_notification(panel, qtbot) -> None:
+def test_points_37_and_38_a_failure_is_one_sentence_and_one_notification(panel, qtbot) -> None:
     from napari.utils.notifications import notification_manager
     from qtpy.QtGui import QGuiApplication
 
@@ -264,6 +264,26 @@ def test_commands_open_the_dock_and_its_pages(viewer, panel) -> None:
     panel._help.close()
     for command in (_commands.pause_jobs, _commands.stop_jobs):
         command(viewer)
+
+
+def test_points_5_and_6_nothing_private_is_used_and_nothing_from_other_threads(viewer) -> None:
+    """All tests here use such a viewer; this one shows that it would tell."""
+    import threading
+
+    failed = []
+
+    def move() -> None:
+        try:
+            viewer.title = "from another thread"
+        except RuntimeError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=move)
+    thread.start()
+    thread.join()
+    assert len(failed) == 1
+    with pytest.raises((AttributeError, FutureWarning)):
+        _ = viewer.window._qt_viewer
 
 
 def test_messages_can_be_taken_back(panel) -> None:
