@@ -333,7 +333,7 @@ class PredictPage(Page):
         self.estimator.close()
         self.instances.close_down()
         self.choice.close_down()
-        self.answers.close()
+        self.answers.end()
         for signal, slot in (
             (self.session.results_changed, self.running.list_results),
             (self.session.jobs.ended, self._job_ended),

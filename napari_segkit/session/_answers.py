@@ -38,6 +38,7 @@ class Answering:
         self._open: tuple[Any, ...] = ()
         self._head: dict[str, Any] = {}
         self._asked = monotonic()
+        self._ended = False
 
     @property
     def running(self) -> bool:
@@ -121,12 +122,20 @@ class Answering:
                 stderr=self._said,
                 start_new_session=True,
             )
+            if self._ended:  # while this thread was about to start it
+                self.close()
+                raise SegkitError("The viewer is closing.")
         return self._process
 
     def rest(self) -> None:
         """End the child if nothing was asked of it for a while: a model takes memory."""
         if self.running and monotonic() - self._asked > QUIET_SECONDS:
             self.close()
+
+    def end(self) -> None:
+        """End the child for good."""
+        self._ended = True
+        self.close()
 
     def close(self) -> None:
         """End the child, which is started again when it is asked again."""
