@@ -148,6 +148,7 @@ def test_what_is_chosen_becomes_arguments(toy: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_child_answers_for_the_model_and_says_what_is_wrong(toy: Path) -> None:
     answers = Answering()
     model, image = str(toy / "project" / "runs" / "run-1" / "model"), str(toy / "image.zarr")
