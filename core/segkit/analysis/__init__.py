@@ -1,0 +1,1 @@
+"""What images and labels are like: a fingerprint, pictures, and what may go wrong with a split."""

@@ -1,0 +1,1 @@
+"""A recipe from the fingerprint of data, with a reason for each choice."""

@@ -1,0 +1,1 @@
+"""Many trainings of one recipe: what a setting changes, and what is best."""
