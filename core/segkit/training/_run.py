@@ -46,7 +46,7 @@ class RunState:
     step, steps
         Steps done, and steps in all.
     rows
-        For each journalled step its ``loss`` and ``learning_rate``.
+        For each journalled step its ``loss``, its ``learning_rate`` and the ``seconds`` it took.
     validations
         For each validated step its ``loss``, ``metrics`` and whether it was ``best``.
     finished
@@ -74,7 +74,7 @@ def fold(records: Iterable[Mapping[str, Any]], state: RunState | None = None) ->
                 for void in [s for s in table if s > step]:
                     del table[void]
         elif kind == "step":
-            state.rows[step] = {key: record[key] for key in ("loss", "learning_rate")}
+            state.rows[step] = {key: record[key] for key in ("loss", "learning_rate", "seconds")}
         elif kind == "validation":
             state.validations[step] = {key: record[key] for key in ("loss", "metrics", "best")}
         elif kind == "finished":
