@@ -24,7 +24,8 @@ architecture = {name = "unet", width = 8, depth = 2, dropout = 0.1}
 loss = [{name = "bce"}, {name = "dice"}]
 augmentation = [{name = "flips"}, {name = "quarter_turns"}, {name = "intensity"}]
 dataset = {name = "files", raw = "raw.npy", labels = "labels.npy"}
-sampling = {patch_shape = [8, 24, 24], holdout = 0.4}
+sampling = {patch_shape = [8, 24, 24]}
+split = {share = 0.4}
 training = {steps = 120, validate_every = 15, checkpoint_minutes = 0.002, ema = 0.9}
 """
 

@@ -15,7 +15,8 @@ architecture = {name = "unet", width = 4, depth = 2}
 loss = {name = "bce"}
 augmentation = {name = "flips"}
 dataset = {name = "files", raw = "raw.npy", labels = "labels.npy"}
-sampling = {patch_shape = [4, 16, 16], batch_size = 2, holdout = 0.3}
+sampling = {patch_shape = [4, 16, 16], batch_size = 2}
+split = {share = 0.3}
 optimizer = {name = "sgd", learning_rate = 0.05}
 training = {steps = 6, validate_every = 3, ema = 0.5}
 """

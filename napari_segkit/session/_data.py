@@ -194,7 +194,7 @@ class Data:
         """Return a function that writes what is only in memory and returns tables of a recipe.
 
         That function touches neither Qt nor napari, so that it may run in a thread (`Session.in_background`). The tables
-        are ``dataset``, ``sampling`` (at most ``holdout``), and ``validation_dataset`` where painted boxes are held out;
+        are ``dataset``, ``split`` (at most ``share``), and ``validation_dataset`` where painted boxes are held out;
         each is merged into the recipe.
 
         Raises
@@ -222,7 +222,7 @@ class Data:
 
             where = self._project.place("layers")
             table = {"name": "files", "raw": saved(image, where), "labels": saved(found.labels, where), **size}
-            return {"dataset": table | ({"boxes": True} if found.boxes else {}), "sampling": {"holdout": 0.15}}
+            return {"dataset": table | ({"boxes": True} if found.boxes else {}), "split": {"share": 0.15}}
 
         return write
 

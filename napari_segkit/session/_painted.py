@@ -90,7 +90,7 @@ def tables_of(
     Returns
     -------
     dict
-        ``dataset``, ``sampling``, and ``validation_dataset`` where something is held out.
+        ``dataset``, ``split``, and ``validation_dataset`` where something is held out.
     """
     parts: dict[str, list[tuple[Painted, Array]]] = {"train": [], "check": []}
     for box in painted:
@@ -113,7 +113,7 @@ def tables_of(
         labels = str(root / part / "*.zarr")
         return {"name": "files", "raw": source, "labels": labels, "boxes": True, "unlabelled": UNLABELLED}
 
-    tables = {"dataset": table("train"), "sampling": {"holdout": 0.0}}
+    tables = {"dataset": table("train"), "split": {"share": 0.0}}
     return tables | ({"validation_dataset": table("check")} if parts["check"] else {})
 
 

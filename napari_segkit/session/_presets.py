@@ -45,8 +45,8 @@ class Preset:
         return {name: value for name, value in self.architecture.items() if name in known}
 
     def section(self, key: str) -> Mapping[str, Any]:
-        """Return the entries of a section."""
-        found: Mapping[str, Any] = getattr(self, key)
+        """Return the entries of a section; none of one that the preset leaves alone."""
+        found: Mapping[str, Any] = getattr(self, key, {})
         return found
 
 

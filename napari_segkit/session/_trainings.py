@@ -209,7 +209,7 @@ class Trainings:
         tables = {
             key: table for key, table in before.to_mapping().items() if key not in ("dataset", "validation_dataset")
         }
-        tables = {**tables, **dataset, "sampling": {**tables["sampling"], **dataset.get("sampling", {})}}
+        tables = {**tables, **dataset, "split": {**tables["split"], **dataset.get("split", {})}}
         after = Recipe.from_mapping(tables, self._project.folder)
         return tables if before.differences(after) else None
 

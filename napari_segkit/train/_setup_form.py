@@ -38,6 +38,7 @@ _PICKED: dict[str, tuple[str, str, tuple[str, ...], str, bool]] = {
     "loss": ("Loss", "losses", ("bce", "dice"), "", True),
 }
 _SHOWN_FIRST = {
+    "split": ("by",),
     "sampling": ("foreground", "balance"),
     "optimizer": ("name", "weight_decay"),
     "schedule": ("name", "warmup"),
@@ -45,7 +46,8 @@ _SHOWN_FIRST = {
 }
 # These have places of their own.
 _ELSEWHERE = {
-    "sampling": ("patch_shape", "batch_size", "holdout"),
+    "split": ("share",),
+    "sampling": ("patch_shape", "batch_size"),
     "optimizer": ("learning_rate",),
     "training": ("steps", "device"),
 }

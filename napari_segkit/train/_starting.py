@@ -258,7 +258,7 @@ class Starting(QObject):  # type: ignore[misc]
 
 
 def _with_data(tables: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-    return {**tables, **data, "sampling": {**tables.get("sampling", {}), **data.get("sampling", {})}}
+    return {**tables, **data, "split": {**tables.get("split", {}), **data.get("split", {})}}
 
 
 def _once(signal: Any, job: Any, action: Callable[[], None]) -> Callable[[Any], None]:

@@ -27,6 +27,7 @@ def files(
     mask: Location | None = None,
     boxes: bool = False,
     region: str = "",
+    tiles: tuple[Side, Side, Side] | None = None,
     unlabelled: int | None = None,
     voxel_size: tuple[Nanometres, Nanometres, Nanometres] | None = None,
     weights: tuple[Annotated[float, Gt(0)], ...] = (),
@@ -50,6 +51,9 @@ def files(
         sample; what reaches beyond the image is left out.
     region
         The part to use of every image, in voxels, such as ``z0:100, x-512:``; empty for all of it.
+    tiles
+        Cut every image into pieces of about this extent in voxels (z, y, x), never smaller, each a sample of its own, so that a
+        split can hold out pieces of an image; none leaves images whole.
     unlabelled
         The id in `labels` that means "not annotated", which is not background; none if every voxel is annotated.
     voxel_size
@@ -68,13 +72,15 @@ def files(
     DataError
         If a file is missing or broken, a pattern finds nothing, or the extents of a pair differ.
     UsageError
-        If patterns find different files, there are not as many weights, `region` is not inside an image, or there are
-        `boxes` of several images.
+        If patterns find different files, there are not as many weights, `region` is not inside an image, there are
+        `boxes` of several images, or an image is smaller than a tile.
     """
     from ._files import FileSamples, paired, weighted
+    from ._tiles import tiled
 
     sources = paired(raw, labels, mask, boxes)
-    return FileSamples(sources, boxes, region, unlabelled, voxel_size, weighted(len(sources), raw, weights))
+    samples = FileSamples(sources, boxes, region, unlabelled, voxel_size, weighted(len(sources), raw, weights))
+    return samples if tiles is None else [tile for sample in samples for tile in tiled(sample, tiles)]
 
 
 def synthetic_neurons(
@@ -189,7 +195,9 @@ def synthetic_beads(
 
 def manifold_points(
     *,
-    manifold: Literal["circle", "sphere", "torus", "swiss_roll", "moebius", "knot"] = "swiss_roll",
+    manifold: Literal[
+        "circle", "sphere", "torus", "swiss_roll", "moebius", "knot", "clifford_torus", "moment_curve"
+    ] = "swiss_roll",
     dimensions: Annotated[int, Ge(2), Le(65536)] = 16,
     points: Annotated[int, Ge(1)] = 8192,
     noise: Annotated[float, Ge(0)] = 0.1,
@@ -204,7 +212,9 @@ def manifold_points(
     Parameters
     ----------
     manifold
-        The curve or surface; points are uniform in its parameters (on the sphere, in area).
+        The curve or surface; points are uniform in its parameters (on the sphere, in area). Most fill 3 dimensions; the
+        Clifford torus fills 4, and ``moment_curve``, made of the cosines and sines of 1 to 8 times an angle, fills 16, so
+        that no linear map takes much of the noise away.
     dimensions
         Dimensions of the space, in which the manifold is turned at random.
     points

@@ -162,7 +162,8 @@ def recipe_tables(tiny) -> dict[str, Any]:
         "loss": {"name": "bce"},
         "augmentation": [{"name": "flip"}],
         "dataset": {"name": "blobs", "count": 2},
-        "sampling": {"patch_shape": [8, 8, 8], "batch_size": 2, "holdout": 0.5, "workers": 2},
+        "sampling": {"patch_shape": [8, 8, 8], "batch_size": 2, "workers": 2},
+        "split": {"share": 0.5},
         "optimizer": {"learning_rate": 0.01},
         "training": {"steps": 12, "validate_every": 5, "ema": 0.9},
     }

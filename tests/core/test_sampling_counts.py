@@ -119,9 +119,9 @@ def on_disk(tiny, stored, recipe_tables):
         return {"stored": stored_volumes}
 
     segkit.register(SimpleNamespace(hook=segkit.hookimpl(specname="segkit_datasets")(hook)), "disk")
-    sampling = {**recipe_tables["sampling"], "holdout": 0.0, "reuse": 4, "memory": 1, "balance": "classes"}
+    sampling = {**recipe_tables["sampling"], "reuse": 4, "memory": 1, "balance": "classes"}
     training = {"steps": 8, "validate_every": 8, "validation_patches": 4}
-    return {**recipe_tables, "dataset": {"name": "stored"}, "sampling": sampling, "training": training}
+    return {**recipe_tables, "dataset": {"name": "stored"}, "sampling": sampling, "training": training, "split": {"share": 0.0}}
 
 
 def weights(folder) -> dict[str, np.ndarray]:

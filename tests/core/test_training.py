@@ -202,7 +202,7 @@ def test_patience_ends_a_training_early(recipe_tables, tmp_path):
 
 
 def test_without_validation_the_last_weights_are_the_model(recipe_tables, tmp_path):
-    recipe_tables["sampling"]["holdout"] = 0
+    recipe_tables["split"]["share"] = 0
     fit(Recipe.from_mapping(recipe_tables), tmp_path / "run")
     assert json.loads((tmp_path / "run" / "model" / "model.json").read_text())["details"]["step"] == 12
 

@@ -207,7 +207,7 @@ def test_the_largest_patch_fits_data_memory_and_time(tables):
     tables["dataset"]["size"] = 64
     recipe = Recipe.from_mapping(tables)
     free = largest_patch(recipe, seconds=1000)
-    assert all(16 < side <= 64 * (1 - recipe.sampling.holdout) for side in free.patch_shape)
+    assert all(16 < side <= 64 * (1 - recipe.split.share) for side in free.patch_shape)
     assert min(free.patch_shape) == max(free.patch_shape)  # voxels are cubes
     none = largest_patch(recipe, share=1e-9, seconds=1000)
     if none.memory is not None:

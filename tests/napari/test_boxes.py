@@ -156,8 +156,8 @@ def test_a_training_gets_painted_boxes(project: Project, image: Volume) -> None:
     box = painted(data, image)
     data.boxes.saver(box, image)()
     tables = data.writer()()
-    assert set(tables) == {"dataset", "validation_dataset", "sampling"}
-    assert tables["sampling"] == {"holdout": 0.0}
+    assert set(tables) == {"dataset", "validation_dataset", "split"}
+    assert tables["split"] == {"share": 0.0}
     assert data.writer()() == tables, "the same painting is written once"
     [train] = segkit.datasets["files"](**{key: value for key, value in tables["dataset"].items() if key != "name"})
     [check] = segkit.datasets["files"](

@@ -28,7 +28,8 @@ labels = "{labels}"
 [sampling]
 patch_shape = [4, 16, 16]
 batch_size = 1
-holdout = 0.25
+[split]
+share = 0.25
 [training]
 steps = 40
 validate_every = 20

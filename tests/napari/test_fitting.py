@@ -85,7 +85,7 @@ def test_a_training_gets_loaded_labels(tmp_path: Path) -> None:
     data.choose_labels(plain)
     assert data.writer()() == {
         "dataset": {"name": "files", "raw": raw.source, "labels": plain.source},
-        "sampling": {"holdout": 0.15},
+        "split": {"share": 0.15},
     }
     data.choose_labels(
         segkit.write_volume(volume((4, 8, 8), offset=(80.0, 24.0, 0.0)), tmp_path / "part.zarr", pyramid=1)

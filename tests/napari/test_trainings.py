@@ -164,7 +164,8 @@ def tables(steps: int) -> dict:
         "architecture": {"name": "unet", "width": 4, "depth": 1},
         "loss": [{"name": "bce"}],
         "dataset": {"name": "synthetic_neurons", "shape": [12, 32, 32], "count": 1, "neurites": 3},
-        "sampling": {"patch_shape": [8, 16, 16], "batch_size": 1, "holdout": 0.3},
+        "sampling": {"patch_shape": [8, 16, 16], "batch_size": 1},
+        "split": {"share": 0.3},
         "training": {"steps": steps, "validate_every": 20, "device": "cpu"},
     }
 

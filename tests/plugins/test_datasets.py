@@ -265,3 +265,27 @@ def test_a_box_that_lies_elsewhere_or_between_voxels(tmp_path: Path) -> None:
             samples[0]
     with pytest.raises(UsageError, match="`boxes` are of one image"):
         segkit.datasets["files"](raw=f"{tmp_path}/*.zarr", labels=f"{tmp_path}/far.zarr", boxes=True)
+
+
+def test_tiles_cover_an_image_without_overlap(tmp_path: Path, rng: np.random.Generator) -> None:
+    raw = rng.integers(0, 255, (3, 20, 31), np.uint8)
+    np.save(tmp_path / "raw.npy", raw)
+    np.save(tmp_path / "labels.npy", raw > 100)
+    found = segkit.datasets["files"](
+        raw=str(tmp_path / "raw.npy"), labels=str(tmp_path / "labels.npy"), tiles=(1, 8, 8)
+    )
+    assert len(found) == 3 * 2 * 3
+    assert len({sample.name for sample in found}) == len(found)
+    seen = np.zeros_like(raw, dtype=int)
+    for sample in found:
+        assert min(sample.raw.spatial_shape[1:]) >= 8
+        assert sample.labels is not None
+        np.testing.assert_array_equal(sample.labels.read(), sample.raw.read() > 100)
+        seen[Box.parse(sample.name.partition("[")[2][:-1], Box.of_shape(raw.shape)).slices] += 1
+    assert (seen == 1).all()
+
+
+def test_tiles_that_are_larger_than_the_image(tmp_path: Path) -> None:
+    np.save(tmp_path / "raw.npy", np.zeros((3, 20, 31), np.uint8))
+    with pytest.raises(UsageError, match="holds no such tile"):
+        segkit.datasets["files"](raw=str(tmp_path / "raw.npy"), tiles=(1, 32, 8))

@@ -8,6 +8,17 @@ weights says exactly what was done.
 
 from segkit.recipe._loading import load_recipe
 from segkit.recipe._recipe import CHOICES, Recipe, Selection
-from segkit.recipe._settings import SECTIONS, Optimizer, Sampling, Schedule, Training
+from segkit.recipe._settings import SECTIONS, Optimizer, Sampling, Schedule, Split, Training
 
-__all__ = ["CHOICES", "SECTIONS", "Optimizer", "Recipe", "Sampling", "Schedule", "Selection", "Training", "load_recipe"]
+__all__ = [
+    "CHOICES",
+    "SECTIONS",
+    "Optimizer",
+    "Recipe",
+    "Sampling",
+    "Schedule",
+    "Selection",
+    "Split",
+    "Training",
+    "load_recipe",
+]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from segkit.errors import UnknownNameError, UsageError, did_you_mean
 from segkit.parameters import bind
-from segkit.recipe._settings import SECTIONS, Optimizer, Sampling, Schedule, Training
+from segkit.recipe._settings import SECTIONS, Optimizer, Sampling, Schedule, Split, Training
 from segkit.registry import Component, registries
 
 __all__ = ["CHOICES", "Recipe", "Selection", "component_of"]
@@ -82,7 +82,7 @@ class Recipe:
         Losses, of which the weighted sum is minimised.
     augmentation
         Augmentations, applied in this order.
-    sampling, optimizer, schedule, training
+    split, sampling, optimizer, schedule, training
         Settings.
     """
 
@@ -94,6 +94,7 @@ class Recipe:
     initializer: Selection | None = None
     augmentation: tuple[Selection, ...] = ()
     validation_dataset: Selection | None = None
+    split: Split = field(default_factory=Split)
     sampling: Sampling = field(default_factory=Sampling)
     optimizer: Optimizer = field(default_factory=Optimizer)
     schedule: Schedule = field(default_factory=Schedule)

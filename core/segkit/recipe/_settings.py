@@ -1,4 +1,4 @@
-"""The settings of a recipe: sampling, optimizer, schedule and training.
+"""The settings of a recipe: split, sampling, optimizer, schedule and training.
 
 Each is a frozen keyword-only dataclass, read for its parameters exactly as a component's factory is.
 """
@@ -13,9 +13,37 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from segkit.parameters import Advanced, Unit
 
-__all__ = ["SECTIONS", "Optimizer", "Sampling", "Schedule", "Training"]
+__all__ = ["SECTIONS", "Optimizer", "Sampling", "Schedule", "Split", "Training"]
 
 Count = Annotated[int, Ge(1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Which part of the data validation uses, where no validation dataset is named.
+
+    Parameters
+    ----------
+    share
+        Share of the data that is held out; 0 for no validation.
+    by
+        What is held out: the far end of each image, and of five or more images whole ones, evenly spread (auto); the far end
+        of each image, however many; whole images at random; whole images at random, as many from among those with few
+        objects as from among those with many (density); or whole groups of images.
+    gap
+        Voxels next to a far end that neither part uses, because they look like those behind the cut.
+    groups
+        Regular expression that finds the group in the name of an image, such as ``^(S2_[^_]+)``; its first bracket is the
+        group, or all of it. For `by` = ``groups``.
+    seed
+        Decides what is held out at random. It is not the recipe's seed, so that runs with other seeds are scored on the same.
+    """
+
+    share: Annotated[float, Ge(0), Le(0.9)] = 0.15
+    by: Literal["auto", "end", "random", "density", "groups"] = "auto"
+    gap: Annotated[int, Ge(0), Unit("voxels"), Advanced] = 0
+    groups: Annotated[str, Advanced] = ""
+    seed: Annotated[int, Ge(0), Advanced] = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +74,6 @@ class Sampling:
         Subtract the mean and divide by the standard deviation of the training image, or feed its numbers as they are.
     non_finite
         What to do with NaN or infinite voxels: refuse the data, or leave such voxels out of the training.
-    holdout
-        Share of each sample, cut off its far end, that validation uses where no validation dataset is named; 0 for no
-        validation.
     workers
         Threads that read and augment patches; changes nothing but speed.
     """
@@ -63,7 +88,6 @@ class Sampling:
     memory: Annotated[int, Ge(1), Unit("MiB"), Advanced] = 512
     normalization: Annotated[Literal["zscore", "none"], Advanced] = "zscore"
     non_finite: Annotated[Literal["refuse", "mask"], Advanced] = "refuse"
-    holdout: Annotated[float, Ge(0), Le(0.9)] = 0.15
     workers: Annotated[int, Ge(1), Le(64), Advanced] = 2
 
 
@@ -166,6 +190,7 @@ class Training:
 
 
 SECTIONS: Mapping[str, type] = {
+    "split": Split,
     "sampling": Sampling,
     "optimizer": Optimizer,
     "schedule": Schedule,

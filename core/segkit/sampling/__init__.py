@@ -12,6 +12,7 @@ from segkit.sampling._keeping import keep_decoded
 from segkit.sampling._loader import load_batches, stack
 from segkit.sampling._sampler import Example, Sampler
 from segkit.sampling._shapes import Planes, check_patch_shape
+from segkit.sampling._splitting import count_objects, group_of, split_samples
 from segkit.sampling._statistics import estimate_normalization
 
 __all__ = [
@@ -22,9 +23,12 @@ __all__ = [
     "Planes",
     "Sampler",
     "check_patch_shape",
+    "count_objects",
     "estimate_normalization",
+    "group_of",
     "keep_decoded",
     "load_batches",
+    "split_samples",
     "stack",
     "validation_boxes",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from segkit.sampling import (
     check_patch_shape,
     estimate_normalization,
     keep_decoded,
+    split_samples,
     validation_boxes,
 )
 from segkit.training._events import Preparing
@@ -101,43 +102,6 @@ class Setup:
         )
 
 
-def _hold_out(samples: Sequence[Sample], share: float, patch: Sequence[int]) -> tuple[list[Sample], list[Sample]]:
-    """Cut the far end off every sample, along the axis that has most patches; what cannot be cut is only trained on.
-
-    Many small images of one size are held out as a whole instead.
-    """
-    if share == 0:
-        return list(samples), []
-    if len(samples) >= 5:
-        count = max(1, round(share * len(samples)))
-        step = len(samples) / count
-        held = {int((number + 0.5) * step) for number in range(count)}
-        return [s for n, s in enumerate(samples) if n not in held], [s for n, s in enumerate(samples) if n in held]
-    train: list[Sample] = []
-    held_out: list[Sample] = []
-    for sample in samples:
-        shape = sample.raw.spatial_shape
-        axis = max(range(3), key=lambda a: shape[a] / patch[a])
-        size = max(patch[axis], round(share * shape[axis]))
-        if shape[axis] - size < patch[axis]:
-            train.append(sample)
-            continue
-        cut = shape[axis] - size
-        stop, start = list(shape), [0, 0, 0]
-        stop[axis] = start[axis] = cut
-        for part, box in (
-            (train, Box((0, 0, 0), (stop[0], stop[1], stop[2]))),
-            (held_out, Box((start[0], start[1], start[2]), shape)),
-        ):
-            part.append(_crop(sample, box))
-    return train, held_out
-
-
-def _crop(sample: Sample, box: Box) -> Sample:
-    others = {what: v.crop(box) for what in ("labels", "mask") if (v := getattr(sample, what)) is not None}
-    return replace(sample, name=f"{sample.name} [{box}]", raw=sample.raw.crop(box), **others)
-
-
 def weighted_sum(recipe: Recipe) -> Loss:
     """Return the loss that a recipe minimises."""
     parts = [(choice.weight, choice.build("losses")) for choice in recipe.loss]
@@ -184,7 +148,7 @@ def prepare(
     if recipe.validation_dataset is not None:
         held_out = list(recipe.validation_dataset.build("datasets"))
     else:
-        samples, held_out = _hold_out(samples, settings.holdout, settings.patch_shape)
+        samples, held_out = split_samples(samples, recipe.split, settings.patch_shape)
     check_patch_shape(samples, settings.patch_shape, settings.planes)
     budget = settings.memory * 2**20
     samples, kept = keep_decoded(samples, budget)

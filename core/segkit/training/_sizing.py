@@ -206,7 +206,7 @@ def _shapes(samples: Sequence[Sample], network: Any, recipe: Recipe) -> list[Tri
     """Return patch shapes of about even sides in nm that the network takes and the data hold, the smallest first."""
     stride = (1, 1, 1, *(getattr(network, "stride", None) or ()))[-3:]
     flat = recipe.sampling.patch_shape[0] == 1 or bool(getattr(network, "planar", False))
-    left = 1 - (recipe.sampling.holdout if recipe.validation_dataset is None and len(samples) < 5 else 0)
+    left = 1 - (recipe.split.share if recipe.validation_dataset is None and len(samples) < 5 else 0)
     room = [int(left * min(s.raw.spatial_shape[a] for s in samples)) for a in range(3)]
     z_size, *in_plane = samples[0].raw.voxel_size
 

@@ -41,7 +41,7 @@ def page(panel):
     made.setup.pickers["architecture"].form.set_values({"width": 4, "depth": 1})
     made.setup.patch.set_value((4, 16, 16))
     made.setup.batch.setValue(1)
-    made.setup.sections["sampling"].set_values({"holdout": 0.25})
+    made.setup.sections["split"].set_values({"share": 0.25})
     made.setup.sections["training"].set_values({"validate_every": 20})
     return made
 

@@ -24,7 +24,7 @@ def test_point_49_an_empty_page_says_what_to_do(make_page, viewer) -> None:
     page.session.page_wanted.connect(wanted.append)
     page.ready.next.click()
     assert wanted == ["Train"]
-    assert set(page.session.data.writer()()) == {"dataset", "sampling"}
+    assert set(page.session.data.writer()()) == {"dataset", "split"}
 
 
 def test_a_source_is_opened_in_the_background_and_described(page, viewer, stored, raw_volume) -> None:
