@@ -13,6 +13,7 @@ from segkit.training._events import (
     Validation,
 )
 from segkit.training._fit import fit, fit_events
+from segkit.training._rates import steps_at
 from segkit.training._run import Run, RunState, fold
 from segkit.training._sizing import StepCost, largest_patch, step_cost
 
@@ -35,4 +36,5 @@ __all__ = [
     "fold",
     "largest_patch",
     "step_cost",
+    "steps_at",
 ]
