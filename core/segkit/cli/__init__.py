@@ -25,6 +25,7 @@ COMMANDS = {
     "info": ("_data", "Show what an image or label file holds, without reading its voxels."),
     "convert": ("_data", "Write any readable volume as OME-Zarr: sharded, compressed, checksummed, with a pyramid."),
     "train": ("_train", "Train a network as a recipe says; run again to resume."),
+    "sweep": ("_sweep", "Train a recipe many times with other settings, and compare; run again to resume."),
     "predict": ("_predict", "Predict a whole volume with a trained model; run again to resume."),
     "segment": ("_objects", "Cut a prediction into objects."),
     "trace": ("_objects", "Draw the skeletons of objects: SWC files and a table."),
