@@ -56,6 +56,16 @@ def _knot(u: Array) -> Array:
     return np.stack([radius * np.cos(2 * angle), radius * np.sin(2 * angle), np.sin(3 * angle)])
 
 
+def _clifford_torus(u: Array) -> Array:
+    one, other = 2 * np.pi * u[0], 2 * np.pi * u[1]
+    return np.stack([np.cos(one), np.sin(one), np.cos(other), np.sin(other)])
+
+
+def _moment_curve(u: Array) -> Array:
+    angles = 2 * np.pi * u[0] * np.arange(1, 9)[:, None]
+    return np.concatenate([np.cos(angles), np.sin(angles)])
+
+
 MANIFOLDS: Mapping[str, Callable[[Array], Array]] = {
     "circle": _circle,
     "sphere": _sphere,
@@ -63,8 +73,10 @@ MANIFOLDS: Mapping[str, Callable[[Array], Array]] = {
     "swiss_roll": _swiss_roll,
     "moebius": _moebius,
     "knot": _knot,
+    "clifford_torus": _clifford_torus,
+    "moment_curve": _moment_curve,
 }
-"""From two numbers in 0..1 for each point, ``(2, P)``, to its place ``(2 or 3, P)``."""
+"""From two numbers in 0..1 for each point, ``(2, P)``, to its place ``(2 or more, P)``."""
 
 
 @dataclass(frozen=True)
