@@ -1,4 +1,4 @@
-"""One self-contained HTML page: headings, sentences, tables and pictures."""
+"""One self-contained HTML page: headings, sentences, tables, pictures and listings."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ h1 { margin-bottom: 0.2rem; } h2 { margin-top: 2.2rem; }
 table { border-collapse: collapse; margin: 0.8rem 0; font-variant-numeric: tabular-nums; }
 td, th { padding: 0.25rem 0.9rem 0.25rem 0; border-bottom: 1px solid #8884; text-align: left; vertical-align: top; }
 td.number { text-align: right; }
+pre { overflow-x: auto; padding: 0.8rem; border: 1px solid #8884; border-radius: 4px; font-size: 0.85rem; }
 img { max-width: 100%; height: auto; border-radius: 4px; background: white; }
 """
 
@@ -37,12 +38,15 @@ class Section:
         A PNG file, or empty.
     rows
         A table; numbers are aligned to the right.
+    code
+        Text that is shown as it is, such as a file; empty for none.
     """
 
     title: str
     text: str = ""
     picture: bytes = b""
     rows: Sequence[Sequence[str | float | int]] = field(default_factory=tuple)
+    code: str = ""
 
 
 def _cell(value: str | float | int) -> str:
@@ -75,6 +79,8 @@ def write_page(path: Path, title: str, summary: str, sections: Sequence[Section]
         if section.picture:
             encoded = base64.b64encode(section.picture).decode()
             parts.append(f'<img alt="{escape(section.title)}" src="data:image/png;base64,{encoded}">')
+        if section.code:
+            parts.append(f"<pre>{escape(section.code)}</pre>")
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
     body = "\n".join(parts)
     replace_file(path, f'<!doctype html>\n<html lang="en">\n{head}\n<body>\n{body}\n</body>\n</html>\n'.encode())

@@ -72,8 +72,8 @@ class RunSummary:
         killed.
     failure
         The message of a run that failed.
-    scores
-        All validation scores of the best weights that are numbers, `metric` first.
+    scores, final_scores
+        All validation scores that are numbers, `metric` first, of the best weights and of the last ones.
     data
         Fingerprint of what it was trained and validated on.
     """
@@ -95,6 +95,7 @@ class RunSummary:
     finished: str
     failure: str = ""
     scores: Mapping[str, float] = field(default_factory=dict)
+    final_scores: Mapping[str, float] = field(default_factory=dict)
     data: str = ""
 
     @property
@@ -144,9 +145,14 @@ def summarize(run: Run | str | Path) -> RunSummary:
         steps=state.step,
         finished=finished,
         failure=failure,
-        scores={name: value for name, value in best.get("metrics", {}).items() if value is not None},
+        scores=_numbers(best),
+        final_scores=_numbers(final),
         data=state.data,
     )
+
+
+def _numbers(validation: Mapping[str, Any]) -> dict[str, float]:
+    return {name: value for name, value in validation.get("metrics", {}).items() if value is not None}
 
 
 def _ending(records: list[dict[str, Any]]) -> tuple[str, str]:

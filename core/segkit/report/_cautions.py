@@ -1,0 +1,125 @@
+"""What makes a comparison of runs say less than it seems to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from segkit.report._findings import find_problems
+from segkit.report._groups import Group, entries_of
+
+__all__ = ["cautions_of"]
+
+_MANY = 5  # differences, from which on one of them may well be chance
+
+# How each finding about a run reads when it is about some runs of a group.
+_SAID = {
+    "failed": "failed",
+    "unfinished": "not finished",
+    "not_finite": "had losses that are not a number",
+    "collapsed": "collapsed: the network says the same everywhere, whatever the image shows",
+    "overfitting": "overfitting at the end (the best score is of the time before)",
+    "not_converged": "still getting better at the last validation; with more steps the order may change",
+}
+
+
+def cautions_of(groups: Sequence[Group]) -> Iterator[str]:
+    """Yield what to keep in mind when groups are compared, the gravest first."""
+    yield from _other_data(groups)
+    yield from _other_losses(groups)
+    for group in groups:
+        yield from _about_runs(group)
+    yield from _other_versions(groups)
+    yield from _chances(groups)
+
+
+def _other_data(groups: Sequence[Group]) -> Iterator[str]:
+    entries = [entries_of(group.recipe) for group in groups]
+
+    def differing(*heads: str) -> list[str]:
+        keys = dict.fromkeys(key for each in entries for key in each if key.startswith(heads))
+        return [key for key in keys if any(each.get(key) != entries[0].get(key) for each in entries)]
+
+    own = all("validation_dataset.name" in each for each in entries)
+    validated = differing("validation_dataset.") if own else differing("validation_dataset.", "dataset.", "split.")
+    trained = differing("dataset.")
+    if validated:
+        yield (
+            f"Validated on different data ({', '.join(validated)}): scores of different images cannot be set off against each "
+            "other. A difference may be one of the data and not of what was changed."
+        )
+    elif len({group.runs[0].data for group in groups}) > 1:
+        if own and trained:
+            yield f"Trained on different data ({', '.join(trained)}), validated on the same dataset."
+        else:
+            yield (
+                "The fingerprints of the data differ though the recipes name the same: files were moved, or written again "
+                "between the runs. Make sure that they were validated on the same images."
+            )
+    if patches := differing("sampling.patch_shape", "sampling.planes", "training.validation_patches"):
+        yield f"Validated on different patches ({', '.join(patches)}): small differences may come from that."
+
+
+def _other_losses(groups: Sequence[Group]) -> Iterator[str]:
+    losses = {repr({k: v for k, v in entries_of(g.recipe).items() if k.startswith("loss")}) for g in groups}
+    if len(losses) > 1:
+        yield (
+            "The groups minimise different losses, whose values cannot be compared, nor can the stability computed from "
+            "them. Look at the score."
+        )
+
+
+def _about_runs(group: Group) -> Iterator[str]:
+    concerned: dict[str, list[str]] = {}
+    for run in group.runs:
+        for finding in find_problems(run.folder):
+            concerned.setdefault(finding.kind, []).append(run.name)
+    for kind, said in _SAID.items():
+        if names := concerned.get(kind):
+            yield f"{group.name}: {_some(names, len(group.runs))} {said}."
+    if without := [run.name for run in group.runs if run.best is None]:
+        yield f"{group.name}: {_some(without, len(group.runs))} without a score, left out of the mean."
+    if group.repeats:
+        yield (
+            f"{group.name}: left out {', '.join(group.repeats)}, because another run of this recipe has the same seed. Repeating "
+            "a seed says nothing about the spread."
+        )
+
+
+def _some(names: list[str], of: int) -> str:
+    if of == 1:
+        return "the only run"
+    return f"{len(names)} of {of} runs ({', '.join(names[:4])}{', …' if len(names) > 4 else ''})"
+
+
+def _other_versions(groups: Sequence[Group]) -> Iterator[str]:
+    found: dict[str, set[str]] = {}
+    for group in groups:
+        for run in group.runs:
+            description: dict[str, Any] = json.loads((run.folder / "run.json").read_bytes())
+            for name, version in _versions(description):
+                found.setdefault(name, set()).add(version)
+    changed = [f"{name} {' and '.join(sorted(versions))}" for name, versions in found.items() if len(versions) > 1]
+    if changed:
+        yield f"Made by different versions: {'; '.join(changed)}."
+
+
+def _versions(description: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "segkit", str(description.get("segkit", ""))
+    yield "torch", str(description.get("determinism", {}).get("torch", ""))
+    yield from description.get("plugins", {}).items()
+
+
+def _chances(groups: Sequence[Group]) -> Iterator[str]:
+    looks = {group.recipe.training.steps / group.recipe.training.validate_every for group in groups}
+    if len(looks) > 1 and max(looks) >= 2 * min(looks):
+        yield (
+            f"The best of about {max(looks):.0f} validations is compared with the best of about {min(looks):.0f}: whoever looks "
+            "more often finds a better one by chance. Compare the final scores too."
+        )
+    if len(groups) > _MANY:
+        yield (
+            f"{len(groups) - 1} differences with an interval of 95 % each: about one in twenty excludes 0 by chance alone, more "
+            "so where the reference was chosen for its score."
+        )
