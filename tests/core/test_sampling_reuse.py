@@ -250,3 +250,30 @@ def test_small_data_are_decoded_once(task, rng):
     assert raw.reads - before[0] == 21  # 20 by the sampler that keeps nothing
     assert sampler.training_patch(0, 0).raw.flags.writeable
     assert keep_decoded(kept, 0)[1] == 0
+
+
+def test_pieces_of_one_image_are_decoded_with_it(rng):
+    class Slices:
+        """Hands out windows of whole decoded slices, as a folder of pictures does."""
+
+        def __init__(self, array):
+            self.array, self.shape, self.dtype, self.reads = array, array.shape, array.dtype, 0
+
+        def __getitem__(self, key):
+            self.reads += 1
+            return self.array[key[0]].copy()[:, key[1], key[2]]
+
+    voxels = rng.integers(0, 255, (4, 16, 16), np.uint8)
+    image = Volume(Slices(voxels), chunks=(1, 16, 16))
+    boxes = [Box.of_shape((1, 8, 8), (z, y, x)) for z in range(4) for y in (0, 8) for x in (0, 8)]
+    pieces = [Sample(str(box), image.crop(box)) for box in boxes]
+    kept, size = keep_decoded(pieces, 4 * 16 * 16)
+    assert size == 4 * 16 * 16
+    for sample, box in zip(kept, boxes, strict=True):
+        np.testing.assert_array_equal(sample.raw.read(), voxels[box.slices])
+    assert image.array.reads == 1
+
+    few, size = keep_decoded(pieces[:2], 4 * 16 * 16)  # too little of it to decode it all
+    assert size == 2 * 8 * 8
+    assert few[0].raw.read().nbytes == 8 * 8
+    assert few[0].raw.array._voxels.base is None

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from segkit.contracts import Sample
-from segkit.volume import Volume
+from segkit.volume import Volume, _Window
 
 __all__ = ["keep_decoded"]
 
@@ -33,7 +33,9 @@ class _Decoded:
     def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray[Any, Any]:
         with self._lock:
             if self._voxels is None:
-                self._voxels = self._volume.read()
+                voxels = self._volume.read()
+                # What was cut out of a larger decoded piece would keep all of that piece.
+                self._voxels = voxels if voxels.base is None else voxels.copy()
                 self._voxels.flags.writeable = False
         return self._voxels[key]
 
@@ -55,11 +57,19 @@ def keep_decoded(samples: Sequence[Sample], budget: int) -> tuple[list[Sample], 
         already (or costs nothing to read anywhere, having no chunks) is left as it is and takes nothing.
     """
     volumes = [v for s in samples for v in (s.raw, s.labels, s.mask) if v is not None and v.chunks]
-    size = sum(volume.nbytes for volume in volumes)
+    wholes = _wholes(volumes)
+    size = sum(volume.nbytes for volume in volumes if id(_cut_from(volume)) not in wholes)
+    size += sum(whole.nbytes for whole in wholes.values())
     if size == 0 or size > budget:
         return list(samples), 0
+    decoded = {key: _Decoded(whole) for key, whole in wholes.items()}
+
+    def array(volume: Volume) -> _Decoded | _Window:
+        whole = decoded.get(id(_cut_from(volume)))
+        return _Decoded(volume) if whole is None else replace(cast("_Window", volume.array), array=whole)
+
     kept: dict[int, Volume] = {
-        id(v): v.with_array(_Decoded(v), v.axes, chunks=v.chunks, channel_names=v.channel_names) for v in volumes
+        id(v): v.with_array(array(v), v.axes, chunks=v.chunks, channel_names=v.channel_names) for v in volumes
     }
 
     def same(volume: Volume) -> Volume:
@@ -74,3 +84,21 @@ def keep_decoded(samples: Sequence[Sample], budget: int) -> tuple[list[Sample], 
         )
         for sample in samples
     ], size
+
+
+def _cut_from(volume: Volume) -> Any:
+    return volume.array.array if type(volume.array) is _Window else None
+
+
+def _wholes(volumes: Sequence[Volume]) -> dict[int, Volume]:
+    """Return what is decoded as a whole, because pieces of it are samples: one by one, each would decode its chunks again."""
+    pieces: dict[int, list[Volume]] = {}
+    for volume in volumes:
+        if (whole := _cut_from(volume)) is not None:
+            pieces.setdefault(id(whole), []).append(volume)
+    found = {}
+    for key, cut in pieces.items():
+        whole = cut[0].with_array(_cut_from(cut[0]), cut[0].axes)
+        if len(cut) > 1 and 2 * sum(volume.nbytes for volume in cut) >= whole.nbytes:
+            found[key] = whole
+    return found
