@@ -25,6 +25,8 @@ COMMANDS = {
     "info": ("_data", "Show what an image or label file holds, without reading its voxels."),
     "convert": ("_data", "Write any readable volume as OME-Zarr: sharded, compressed, checksummed, with a pyramid."),
     "train": ("_train", "Train a network as a recipe says; run again to resume."),
+    "report": ("_reports", "Write a page about a training: scores, curves, and what to know about them."),
+    "compare": ("_reports", "Compare trainings, with intervals over seeds, and say what can be told apart."),
     "sweep": ("_sweep", "Train a recipe many times with other settings, and compare; run again to resume."),
     "predict": ("_predict", "Predict a whole volume with a trained model; run again to resume."),
     "segment": ("_objects", "Cut a prediction into objects."),

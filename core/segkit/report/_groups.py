@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -66,14 +66,14 @@ class Group:
         return sum(run.seconds for run in self.runs) / len(self.runs)
 
 
-def gather(places: Sequence[str | Path] | Mapping[str, str | Path]) -> tuple[Group, ...]:
+def gather(places: Sequence[str | Path | tuple[str, str | Path]]) -> tuple[Group, ...]:
     """Find runs below folders, and put those that differ only in their seed into one group.
 
     Parameters
     ----------
     places
-        Run folders, and folders with several runs, such as one a seed, or a sweep; in the order in which they are shown.
-        As a mapping, with the names that they are to have.
+        Run folders, and folders with several runs, such as one a seed, or a sweep, in the order in which they are shown;
+        as a pair, with the name that a group is to have.
 
     Returns
     -------
@@ -86,8 +86,7 @@ def gather(places: Sequence[str | Path] | Mapping[str, str | Path]) -> tuple[Gro
     DataError
         If there is no run in a place, or one cannot be read.
     """
-    named: Mapping[str, str | Path] = places if isinstance(places, Mapping) else {}
-    listed = [(str(name), Path(place)) for name, place in named.items()] or [("", Path(place)) for place in places]
+    listed = [(str(p[0]), Path(p[1])) if isinstance(p, tuple) else ("", Path(p)) for p in places]
     found: dict[tuple[str, str], list[tuple[int, RunSummary]]] = {}
     seen: set[Path] = set()
     for number, (_, place) in enumerate(listed):
