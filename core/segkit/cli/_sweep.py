@@ -85,7 +85,8 @@ def sweep_command(
         return 0
     path = folder or Path("sweeps") / recipe.stem
     code = _train(plan, path, workers, cluster, retry)
-    return _report(SweepFolder(path)) or code
+    found = _report(SweepFolder(path))
+    return code or found
 
 
 def _parse(varied: tuple[str, ...]) -> dict[str, str]:
@@ -150,27 +151,23 @@ def _train(plan: Any, path: Path, workers: int, cluster: str | None, retry: bool
 
 def _report(folder: Any) -> int:
     """Write the files of a sweep, print the best, and return the exit code."""
-    from segkit.sweeping import ranking, write_best, write_table
+    from segkit.sweeping import ranking, verdict, write_report
 
     plan, trials = folder.plan, folder.trials()
-    write_table(folder)
-    write_best(folder)
+    write_report(folder)
     ranked = ranking(plan, trials)
     metric = plan.recipe.task.build("tasks").best[0]
     if ranked:
         click.echo(f"{'trial':>5}  {metric:>10}  {'95 %':>8}  seeds  settings")
     for each in ranked[:_SHOWN]:
         half = "" if each.half is None else f"+-{each.half:.2g}"
-        values = {
-            **({"model": each.model} if "architecture.name" not in each.trial.values else {}),
-            **each.trial.values,
-        }
         click.echo(
-            f"{each.trial.number:>5}  {each.mean:>10.4g}  {half:>8}  {len(each.trial.scores):>5}  {_told(values)}"
+            f"{each.trial.number:>5}  {each.mean:>10.4g}  {half:>8}  {len(each.trial.scores):>5}  {_told(each.trial.values)}"
         )
     if len(ranked) > _SHOWN:
         click.echo(f"… and {len(ranked) - _SHOWN} more in {folder.path / 'training_summary.csv'}")
-    _judge(ranked)
+    if text := verdict(ranked):
+        click.echo(text)
     failed = [(t, s, o) for t in trials for s, o in t.outcomes.items() if o.state == "failed"]
     if failed:
         trial, seed, outcome = failed[0]
@@ -178,25 +175,5 @@ def _report(folder: Any) -> int:
             f"{len(failed)} training{'s' if len(failed) > 1 else ''} failed, such as trial {trial.number} seed {seed}: {outcome.reason}",
             err=True,
         )
-    click.echo(f"{folder.path}", err=True)
+    click.echo(f"{folder.path / 'report.html'}")
     return 3 if failed else 0
-
-
-def _judge(ranked: list[Any]) -> None:
-    """Say how far the best is from the others."""
-    if len(ranked) < 2:
-        return
-    best, others = ranked[0], ranked[1:]
-    if best.half is None:
-        click.echo(
-            f"best: trial {best.trial.number}, by one seed: whether another seed would say the same is not known"
-        )
-        return
-    alike = [each.trial.number for each in others if not best.apart_from(each)]
-    if alike:
-        named = ", ".join(map(str, alike[:10])) + (" …" if len(alike) > 10 else "")
-        click.echo(
-            f"best: trial {best.trial.number}, not distinguishable from {len(alike)} of {len(others)} others (trials {named})"
-        )
-    else:
-        click.echo(f"best: trial {best.trial.number}, distinguishable from all others (95 % intervals do not overlap)")

@@ -7,13 +7,16 @@ ranking(folder.plan, folder.trials())[0]
 
 from segkit.sweeping._dimension import Dimension
 from segkit.sweeping._folder import Outcome, SweepFolder, Trial
+from segkit.sweeping._page import verdict, write_report
 from segkit.sweeping._plan import SweepPlan, SweepSettings, load_plan
-from segkit.sweeping._results import Ranked, ranking, write_best, write_table
+from segkit.sweeping._results import Ranked, ranking
 from segkit.sweeping._run import Began, Ended, sweep, sweep_events
+from segkit.sweeping._variance import Effect, Variance, analyse_variance
 
 __all__ = [
     "Began",
     "Dimension",
+    "Effect",
     "Ended",
     "Outcome",
     "Ranked",
@@ -21,10 +24,12 @@ __all__ = [
     "SweepPlan",
     "SweepSettings",
     "Trial",
+    "Variance",
+    "analyse_variance",
     "load_plan",
     "ranking",
     "sweep",
     "sweep_events",
-    "write_best",
-    "write_table",
+    "verdict",
+    "write_report",
 ]
