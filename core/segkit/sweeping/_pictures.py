@@ -53,10 +53,14 @@ def _figure(width: float, height: float) -> Figure:
 def _groups(study: Study, of: Dimension) -> list[tuple[str, str, list[Point]]]:
     """Return the points in the groups that have a colour of their own: name, colour, points."""
     colours = study.colours
-    if colours is None or colours.key == of.key:
+    if colours is None:
         return [("", _PALETTE[0], list(study.points))]
     return [
-        (short(value), colour, [p for p in study.points if p.trial.values[colours.key] == value])
+        (
+            "" if colours.key == of.key else short(value),
+            colour,
+            [p for p in study.points if p.trial.values[colours.key] == value],
+        )
         for value, colour in zip(colours.values, _PALETTE)
     ]
 
@@ -99,12 +103,13 @@ def draw_effects(study: Study) -> bytes:
         panels[0, 0].set_yscale("log")
     handles, labels = max((axes.get_legend_handles_labels() for axes in panels.flat), key=lambda pair: len(pair[1]))
     if labels:
-        assert study.colours is not None
         figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, fontsize=9)
     return _png(figure)
 
 
 def _draw_effect(axes: Axes, study: Study, dimension: Dimension) -> None:
+    from matplotlib.ticker import NullFormatter, NullLocator
+
     levels = study.is_level(dimension)
     numbers = _is_number(dimension)
     places: dict[Any, float] = {
@@ -113,11 +118,13 @@ def _draw_effect(axes: Axes, study: Study, dimension: Dimension) -> None:
     groups = [group for group in _groups(study, dimension) if group[2]]
     log = numbers and _is_log(dimension)
     for number, (name, colour, points) in enumerate(groups):
-        aside = (number - (len(groups) - 1) / 2) * 0.06  # so that intervals do not cover each other
+        aside = (number - (len(groups) - 1) / 2) * 0.06 if name else 0.0  # so that intervals do not cover each other
         xs = [places[p.trial.values[dimension.key]] if levels else float(p.trial.values[dimension.key]) for p in points]
         if levels:
             xs = [_moved(x, aside, places, log) for x in xs]
-        axes.plot(xs, [p.score for p in points], "o", color=colour, alpha=0.35, markersize=4, markeredgewidth=0)
+        ys = [p.score for p in points]
+        alpha, size = (0.35, 4) if levels else (0.8, 5)
+        axes.plot(xs, ys, "o", color=colour, alpha=alpha, markersize=size, markeredgewidth=0)
         if not levels:
             axes.plot([], [], "o", color=colour, label=name or None)
             continue
@@ -127,8 +134,7 @@ def _draw_effect(axes: Axes, study: Study, dimension: Dimension) -> None:
         means = [(value, scores) for value, scores in by_level.items() if scores]
         axes.errorbar(
             [_moved(places[value], aside, places, log) for value, _ in means],
-            [float(np.mean(scores)) for _, scores in means],
-            yerr=_errors([scores for _, scores in means], study.log),
+            *_means([scores for _, scores in means], study.log),
             fmt="o-" if numbers else "o",
             color=colour,
             markersize=6,
@@ -136,17 +142,35 @@ def _draw_effect(axes: Axes, study: Study, dimension: Dimension) -> None:
             capsize=3,
             label=name or None,
         )
+    if not levels:
+        _draw_pruned(axes, study, dimension)
     if log:
         axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter(NullFormatter())
     if levels:
-        from matplotlib.ticker import NullLocator
-
         axes.set_xticks([*places.values()], [short(value) for value in places])
         axes.xaxis.set_minor_locator(NullLocator())
         if not numbers:
             axes.set_xlim(-0.5, len(places) - 0.5)
     axes.set_title(dimension.key, fontsize=10)
     axes.grid(alpha=0.25)
+
+
+def _draw_pruned(axes: Axes, study: Study, dimension: Dimension) -> None:
+    """Mark what was ended early, and keep to the range that was searched."""
+    ended = [
+        (trial.values[dimension.key], outcome.best)
+        for trial in study.trials
+        for outcome in trial.outcomes.values()
+        if outcome.state == "pruned"
+    ]
+    if ended:
+        axes.plot(*zip(*ended), "x", color="#888888", markersize=5, label="ended early", zorder=1)
+    margin = (dimension.high / dimension.low) ** 0.03 if dimension.log else 0.03 * (dimension.high - dimension.low)
+    if dimension.log:
+        axes.set_xlim(dimension.low / margin, dimension.high * margin)
+    else:
+        axes.set_xlim(dimension.low - margin, dimension.high + margin)
 
 
 def _moved(x: float, aside: float, places: dict[Any, float], log: bool) -> float:
@@ -156,11 +180,14 @@ def _moved(x: float, aside: float, places: dict[Any, float], log: bool) -> float
     return float(x + aside * (ends[-1] - ends[0]) / max(1, len(ends) - 1))
 
 
-def _errors(groups: Sequence[Sequence[float]], log: bool) -> Any:
-    """Return the halves of the intervals, below and above; cut off where a logarithmic axis would end."""
-    halves = [interval(scores) or 0.0 for scores in groups]
-    below = [min(half, 0.9 * float(np.mean(scores))) if log else half for half, scores in zip(halves, groups)]
-    return np.array([below, halves])
+def _means(groups: Sequence[Sequence[float]], log: bool) -> tuple[list[float], Any]:
+    """Return means and the halves of their intervals below and above, both of the logarithm where that is shown."""
+    found = [np.log10(scores) if log else np.asarray(scores) for scores in groups]
+    middles = np.array([scores.mean() for scores in found])
+    halves = np.array([interval(scores.tolist()) or 0.0 for scores in found])
+    ends = [middles - halves, middles, middles + halves]
+    low, mean, high = (10**end if log else end for end in ends)
+    return [float(value) for value in mean], np.array([mean - low, high - mean])
 
 
 def draw_heat_maps(study: Study) -> bytes:
@@ -233,7 +260,7 @@ def _cells(study: Study, pair: tuple[Dimension, Dimension], model: Any) -> np.nd
 def _draw_cells(
     axes: Axes, study: Study, pair: tuple[Dimension, Dimension], cells: np.ndarray[Any, Any], norm: Any, colours: str
 ) -> Any:
-    image = axes.imshow(cells, norm=norm, cmap=colours, aspect="auto")
+    image = axes.imshow(cells, norm=norm, cmap=colours, aspect="auto", origin="lower")
     axes.set_facecolor("#dddddd")
     for y, x in np.ndindex(cells.shape):
         known = np.isfinite(cells[y, x])
