@@ -1,6 +1,6 @@
 """What the rule `dense_objects` changes, setting by setting, and what the number of objects does to a loss.
 
-    OMP_NUM_THREADS=1 python benchmarks/density_rule.py [--patches 1536] [--seeds 3] [--folder runs/density_rule]
+    OMP_NUM_THREADS=1 python benchmarks/density_rule.py [--patches 1024] [--seeds 3] [--folder runs/density_rule]
 
 Trains a small U-Net on generated beads with the settings from before the rule, with those of the rule, and with each of its
 changes alone. Every training sees the same number of images. A row of `docs/benchmarks/density_rule.csv` is written
@@ -41,8 +41,8 @@ PLAN = [
     *[("dense", variant, 1, 3) for variant in VARIANTS],
     ("sparse", "before", 1, 3),
     ("sparse", "rule", 1, 3),
-    ("dense", "before", 4, 2),
-    ("dense", "rule", 4, 2),
+    ("dense", "before", 4, 1),
+    ("dense", "rule", 4, 1),
 ]
 
 
@@ -73,7 +73,7 @@ def recipe_of(density: str, variant: str, images: int, seed: int) -> Recipe:
     recipe = RULE.recipe(RULE.recipe(base, "before"), only=VARIANTS[variant])
     steps = max(1, images // recipe.sampling.batch_size)
     tables = recipe.to_mapping()
-    tables["training"] |= {"steps": steps, "validate_every": max(1, steps // 12)}
+    tables["training"] |= {"steps": steps, "validate_every": max(1, steps // 8)}
     return Recipe.from_mapping(tables)
 
 
@@ -221,7 +221,7 @@ def split_noise(draws: int = 400) -> dict[str, float]:
 def main() -> None:
     """Do what is not done yet, then print and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--patches", type=int, default=1536)
+    parser.add_argument("--patches", type=int, default=1024)
     parser.add_argument("--folder", type=Path, default=Path("runs/density_rule"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
