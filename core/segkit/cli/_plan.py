@@ -1,0 +1,172 @@
+"""``segkit plan``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from segkit.cli._options import parse_overrides, progress_bar
+
+if TYPE_CHECKING:
+    from segkit.planning import Plan
+    from segkit.recipe import Recipe, Selection
+
+__all__ = ["plan_command"]
+
+
+@click.command("plan")
+@click.argument("data")
+@click.option(
+    "--labels", help="What is known of the images: ids of objects or classes, or restored images; patterns too."
+)
+@click.option("--mask", help="Where the labels are known (not 0).")
+@click.option("--unlabelled", type=int, help="The id in the labels that means 'not annotated'.")
+@click.option(
+    "--voxel-size", type=float, nargs=3, metavar="Z Y X", help="Size of a voxel in nm, where the files do not say it."
+)
+@click.option(
+    "--objects/--classes", "objects", default=None, help="What the ids are, where it is not clear. Default: found out."
+)
+@click.option(
+    "-o",
+    "--option",
+    "pairs",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Another option of the dataset `files`, such as region=z:120.",
+)
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=0, min_open=True),
+    default=20.0,
+    show_default=True,
+    help="Minutes of training.",
+)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", help="Where to train.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="The recipe's seed.")
+@click.option("--no-measure", is_flag=True, help="Measure no step and no learning rate: takes the usual ones.")
+@click.option(
+    "--to", "out", type=click.Path(path_type=Path), help="Write the recipe there, and lr_range.png beside it."
+)
+def plan_command(
+    data: str,
+    labels: str | None,
+    mask: str | None,
+    unlabelled: int | None,
+    voxel_size: tuple[float, float, float] | None,
+    objects: bool | None,
+    pairs: tuple[str, ...],
+    budget: float,
+    device: str,
+    seed: int,
+    no_measure: bool,
+    out: Path | None,
+) -> int:
+    """Write a recipe that suits DATA, with a reason beside each choice.
+
+    DATA are images (a file, a folder of slices, a store, or a pattern such as 'images/*.tif') with their --labels, or a recipe
+    whose dataset is to be planned anew. The images are read once; then a training step and, briefly, learning rates are tried on
+    them. Nothing is kept but the recipe.
+
+    \b
+    Examples:
+      segkit plan "images/*.tif" --labels "labels/*.tif" --to nuclei.toml
+      segkit plan tissue.h5:raw --labels tissue.h5:bodies --voxel-size 30 8 8 --budget 120 --to bodies.toml
+      segkit plan old.toml --to new.toml
+    """
+    from segkit.analysis import fingerprint
+    from segkit.errors import OutputExistsError
+    from segkit.planning import plan
+
+    if out is not None and out.exists():
+        raise OutputExistsError(f"The file {out} exists already. Name another one with --to, or remove it.")
+    before, dataset = _dataset(data, labels, mask, unlabelled, voxel_size, pairs)
+    samples = dataset.build("datasets")
+    with progress_bar("Reading the data", "samples") as move:
+        found = fingerprint(samples, objects=objects, progress=move)
+    with progress_bar("Measuring", "steps") as move:
+        made = plan(
+            found,
+            samples,
+            dataset=dataset,
+            minutes=budget,
+            device=device,
+            seed=seed if before is None else before.seed,
+            measure=not no_measure,
+            progress=lambda _, done, total: move(done, total),
+        )
+    _print(made, before)
+    if out is not None:
+        from segkit.durable import make_dirs, replace_file
+
+        make_dirs(out.parent)
+        replace_file(out, made.to_toml().encode())
+        click.echo(f"written: {out}")
+        if made.range_test is not None:
+            made.range_test.draw(out.with_name("lr_range.png"))
+        click.echo(f"next: segkit train {out}")
+    return 0
+
+
+def _dataset(
+    data: str,
+    labels: str | None,
+    mask: str | None,
+    unlabelled: int | None,
+    voxel_size: tuple[float, float, float] | None,
+    pairs: tuple[str, ...],
+) -> tuple[Recipe | None, Selection]:
+    """Return the recipe that was named, if one was, and the dataset."""
+    from segkit.cli._options import parse_options
+    from segkit.errors import UsageError
+    from segkit.parameters import bind
+    from segkit.recipe import Selection, load_recipe
+    from segkit.registry import registries
+
+    named = {"labels": labels, "mask": mask, "unlabelled": unlabelled, "voxel_size": voxel_size}
+    given = {key: value for key, value in named.items() if value is not None}
+    if data.endswith((".toml", ".json")):
+        if given:
+            raise UsageError(
+                f"{data} is a recipe, which says itself what its data are, but --{next(iter(given)).replace('_', '-')} was given too. "
+                "Leave it out, or change the recipe with -o dataset.labels=PLACE."
+            )
+        recipe = load_recipe(data, parse_overrides(pairs))
+        return recipe, recipe.dataset
+    component = registries["datasets"]["files"]
+    options = {**given, **parse_options("datasets", "files", pairs)}
+    bound = bind(
+        component.factory, {"raw": _absolute(data), **{k: _placed(k, v) for k, v in options.items()}}, "dataset"
+    )
+    return None, Selection(component.qualified, bound)
+
+
+def _placed(key: str, value: object) -> object:
+    return _absolute(value) if key in ("labels", "mask") and isinstance(value, str) else value
+
+
+def _absolute(place: str) -> str:
+    return place if "://" in place else str(Path(place).expanduser().absolute())
+
+
+def _print(made: Plan, before: Recipe | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("setting", "value", "because"):
+        table.add_column(name, overflow="fold", no_wrap=False, style="cyan" if name == "setting" else None)
+    for choice in made.choices:
+        table.add_row(choice.key, Text(choice.text), Text(choice.reason))
+    console.print(table)
+    for note in made.notes:
+        console.print(Text.assemble(("note: ", "yellow"), note), soft_wrap=True)
+    if before is not None:
+        differences = before.differences(made.recipe)
+        console.print(Text(f"{len(differences)} entries differ from the recipe before:"))
+        for difference in differences:
+            console.print(Text(f"  {difference}"), soft_wrap=True)
