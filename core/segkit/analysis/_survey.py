@@ -11,6 +11,7 @@ import numpy as np
 from segkit.analysis._fingerprint import ClassCount, Fingerprint, Intensity, LabelKind, Labels, SampleRow, Spread
 from segkit.analysis._measuring import Measured, measure
 from segkit.analysis._objects import Regions
+from segkit.analysis._places import start_of
 from segkit.analysis._reading import BUDGET, plan_reading
 from segkit.contracts import Sample
 from segkit.errors import DataError
@@ -18,7 +19,7 @@ from segkit.geometry import Triple
 from segkit.progress import Progress, silent
 from segkit.volume import Spacing
 
-__all__ = ["Survey", "fingerprint", "place_of", "survey"]
+__all__ = ["Survey", "fingerprint", "survey"]
 
 Array = np.ndarray[Any, Any]
 
@@ -131,13 +132,6 @@ def survey(
     return Survey(samples, found, [one.thumbnail for one in measured], numbers, values, sizes)
 
 
-def place_of(sample: Sample) -> Triple:
-    """Return where a sample begins in its source, in voxels (z, y, x)."""
-    raw = sample.raw
-    z, y, x = (round(o / v) for o, v in zip(raw.offset, raw.voxel_size, strict=True))
-    return z, y, x
-
-
 def _kind(samples: Sequence[Sample], measured: Sequence[Measured], objects: bool | None) -> LabelKind:
     if all(samples[one.reading.which].labels is None for one in measured):
         return "none"
@@ -240,7 +234,7 @@ def _row(sample: Sample, one: Measured, regions: Regions, kind: LabelKind) -> Sa
     return SampleRow(
         name=sample.name,
         source=sample.raw.source,
-        start=place_of(sample),
+        start=start_of(sample),
         shape=sample.raw.spatial_shape,
         mean=mean,
         sd=float(np.sqrt(around / total)),
