@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,7 +97,8 @@ def _show(comparison: Comparison) -> None:
 
     from segkit.report import interval_text
 
-    console = Console(highlight=False)
+    width = shutil.get_terminal_size((160, 24)).columns  # the fallback is for pipes, where nothing needs to be narrow
+    console = Console(highlight=False, width=width)
     sense = "higher" if comparison.direction == "max" else "lower"
     table = Table(box=None, pad_edge=False)
     table.add_column("group", overflow="fold")

@@ -15,10 +15,10 @@ _MANY = 5  # differences, from which on one of them may well be chance
 
 # How each finding about a run reads when it is about some runs of a group.
 _SAID = {
-    "failed": "failed",
-    "unfinished": "not finished",
+    "failed": "failed, and counts with what it had reached",
+    "unfinished": "not finished, and counts with what it has reached",
     "not_finite": "had losses that are not a number",
-    "collapsed": "collapsed: the network says the same everywhere, whatever the image shows",
+    "collapsed": "collapsed; the network says the same everywhere, whatever the image shows",
     "overfitting": "overfitting at the end (the best score is of the time before)",
     "not_converged": "still getting better at the last validation; with more steps the order may change",
 }
@@ -77,9 +77,9 @@ def _about_runs(group: Group) -> Iterator[str]:
             concerned.setdefault(finding.kind, []).append(run.name)
     for kind, said in _SAID.items():
         if names := concerned.get(kind):
-            yield f"{group.name}: {_some(names, len(group.runs))} {said}."
+            yield f"{group.name}, {_some(names, len(group.runs))}: {said}."
     if without := [run.name for run in group.runs if run.best is None]:
-        yield f"{group.name}: {_some(without, len(group.runs))} without a score, left out of the mean."
+        yield f"{group.name}, {_some(without, len(group.runs))}: no score, left out of the mean."
     if group.repeats:
         yield (
             f"{group.name}: left out {', '.join(group.repeats)}, because another run of this recipe has the same seed. Repeating "

@@ -60,8 +60,15 @@ def draw_comparison(comparison: Comparison) -> bytes:
     named = [group.name for group in comparison.groups if looks[group.name][0] != _GREY]
     lines = {line.get_label(): line for line in scores.lines}
     handles = [lines[name] for name in named if name in lines]
-    figure.tight_layout(rect=(0, 0, 1, 0.94))
-    figure.legend(handles=handles, loc="upper center", ncol=min(4, max(1, len(handles))), frameon=False, fontsize=9)
+    figure.tight_layout(rect=(0, 0, 1, 0.955))
+    figure.legend(
+        handles=handles,
+        loc="upper center",
+        bbox_to_anchor=(0.5, 1.0),
+        ncol=min(4, max(1, len(handles))),
+        frameon=False,
+        fontsize=9,
+    )
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
     return picture.getvalue()
@@ -144,6 +151,7 @@ def _log_where_wide(axes: Any) -> None:
 
 def _intervals(axes: Any, groups: list[Group], looks: Mapping[str, tuple[str, str]], comparison: Comparison) -> None:
     """Draw the best score of each run as a dot, and mean and interval of each group; the best group on top."""
+    low, high = _span(groups)
     for row, group in enumerate(groups):
         best, colour = group.best, looks[group.name][0]
         assert best is not None
@@ -151,10 +159,25 @@ def _intervals(axes: Any, groups: list[Group], looks: Mapping[str, tuple[str, st
         axes.plot(values, [row - 0.16] * len(values), "o", color=colour, alpha=0.45, markersize=4, markeredgewidth=0)
         if best.low is not None and best.high is not None:
             axes.plot([best.low, best.high], [row, row], "-", color=colour, linewidth=2.2, solid_capstyle="butt")
+            for beyond, at, mark in ((best.low < low, low, "<"), (best.high > high, high, ">")):
+                if beyond:
+                    axes.plot([at], [row], mark, color=colour, markersize=7, clip_on=False)
         axes.plot([best.mean], [row], "D", color=colour, markersize=6)
+    axes.set_xlim(low, high)
     axes.set_yticks(range(len(groups)), [_short(group.name) for group in groups], fontsize=8)
     axes.set_ylim(len(groups) - 0.5, -0.6)
     axes.set(title="Best score: runs, mean and 95 % interval", xlabel=f"best validation {comparison.metric}")
+
+
+def _span(groups: list[Group]) -> tuple[float, float]:
+    """Return what is shown: all runs, and of intervals no more than keeps the runs apart; two runs alone have huge ones."""
+    values = np.array([run.best for group in groups for run in group.runs if run.best is not None] or [0.0])
+    room = max(0.75 * float(np.ptp(values)), 0.01 * float(np.abs(values).max()), 1e-6)
+    ends = [end for g in groups if g.best for end in (g.best.low, g.best.high, g.best.mean) if end is not None]
+    low, high = min([values.min(), *ends]), max([values.max(), *ends])
+    low, high = max(low, values.min() - room), min(high, values.max() + room)
+    margin = 0.04 * max(high - low, room)
+    return float(low - margin), float(high + margin)
 
 
 def _short(name: str) -> str:

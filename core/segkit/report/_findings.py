@@ -17,6 +17,7 @@ __all__ = ["Finding", "find_problems"]
 Array = np.ndarray[Any, Any]
 
 _LAST = 3  # validations that say how a training ended
+_MOVED = 0.05  # of the validation loss, below which nothing was learnt
 _RISE = 0.1  # of the validation loss above its lowest, from which on it is said
 
 
@@ -103,10 +104,17 @@ def _collapsed(summary: RunSummary, state: RunState) -> Finding | None:
     """Find a network that says the same everywhere, by its recall of each class, or by a score that never moves."""
     rows = [state.validations[step]["metrics"] for step in sorted(state.validations)]
     last = rows[-_LAST:]
+    losses = _finite({step: row["loss"] for step, row in state.validations.items()})[1]
+    stuck = len(losses) > 1 and losses[0] - losses[-1] < _MOVED * abs(losses[0])
     advice = (
         "The network has collapsed: it says the same everywhere, whatever the image shows, and its scores are those of a "
-        "constant. Lower the learning rate, take larger batches or a loss that counts overlap (dice), or aim more patches at "
-        "the foreground."
+        "constant. "
+        + (
+            "Its validation loss has hardly moved either: try a higher learning rate first, or more steps; then a lower one, "
+            if stuck
+            else "Try a lower learning rate, "
+        )
+        + "larger batches, a loss that counts overlap (dice), or more patches on the foreground."
     )
     if len(last) >= 2 and all(_says_one_class(scores) for scores in last):
         said = "foreground" if any((last[-1].get(name) or 0) > 0.5 for name in _recalls(last[-1])) else "background"
