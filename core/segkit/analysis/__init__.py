@@ -1,17 +1,31 @@
 """What images and labels are like: a fingerprint, pictures, and what may go wrong with a split."""
 
+from segkit.analysis._correlation import AxisCorrelation, autocorrelation
+from segkit.analysis._findings import Finding, find
 from segkit.analysis._fingerprint import ClassCount, Fingerprint, Intensity, LabelKind, Labels, SampleRow, Spread
+from segkit.analysis._leakage import Leakage, TwinPair, leakage
+from segkit.analysis._parts import Parts, PartTest, compare_parts
 from segkit.analysis._survey import Survey, fingerprint, survey
 
 __all__ = [
+    "AxisCorrelation",
     "ClassCount",
+    "Finding",
     "Fingerprint",
     "Intensity",
     "LabelKind",
     "Labels",
+    "Leakage",
+    "PartTest",
+    "Parts",
     "SampleRow",
     "Spread",
     "Survey",
+    "TwinPair",
+    "autocorrelation",
+    "compare_parts",
+    "find",
     "fingerprint",
+    "leakage",
     "survey",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
@@ -68,6 +69,12 @@ class Measured:
     def positive(self) -> int:
         """Labelled voxels that are not background."""
         return int(self.ids.voxels.sum())
+
+    def at(self, reading: Reading) -> Measured:
+        """Return the same, of a sample that has another number now."""
+        moved = copy(self)
+        moved.reading = reading
+        return moved
 
     def add_values(self, block: Array) -> None:
         """Take in some voxels ``(C, N)``."""
