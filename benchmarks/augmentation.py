@@ -35,7 +35,7 @@ def repeated(augment) -> Work:
     return work
 
 
-@contest.contestant("a plain copy", "monai")
+@contest.contestant("a plain copy")
 def copy(task: Task) -> Work:
     raw, labels = patch(task)
     arrays = raw, labels, np.ones(labels.shape, bool)  # segkit moves the mask of what is known, too

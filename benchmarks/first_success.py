@@ -115,8 +115,8 @@ def main(pictures: Path | None) -> int:
             walk(person, panel)
         finally:
             panel.close_down()
+            person.watch.stop()
         seconds = time.monotonic() - person.began
-    person.watch.stop()
     gaps = sorted(person.watch.gaps)
     worst = max(person.watch.worst.items(), key=lambda pair: pair[1])
     print(

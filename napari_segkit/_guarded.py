@@ -15,6 +15,7 @@ import threading
 __all__ = ["KEEP", "main"]
 
 KEEP = b"k"
+NICENESS = 5  # the viewer comes first where both want the same processor; alone, a job is as fast as ever
 
 
 def _stop_with_parent() -> None:
@@ -33,6 +34,8 @@ def _stop_with_parent() -> None:
 def main() -> None:
     """Run the command line with this process's arguments."""
     threading.Thread(target=_stop_with_parent, daemon=True, name="segkit-parent").start()
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
     from segkit.cli import main as run
 
     run(sys.argv[1:])

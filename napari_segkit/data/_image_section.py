@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -167,18 +168,20 @@ class ImageSection(QWidget):  # type: ignore[misc]
             self._opened[found.volume.source] = found.volume
             for layer in [layer for layer in self.viewer.layers if shows(layer, found.volume)]:
                 self.viewer.layers.remove(layer)
-        layers = add_layers(self.viewer, found.layers)
+        first, *others = found.layers
+        [layer] = add_layers(self.viewer, [first])
+        for other in others:
+            self.session.later(partial(add_layers, self.viewer, [other]))
         if source:
             self.source.remember(source)
-        image = next((layer for layer in layers if layer.__class__.__name__ == "Image"), None)
-        if found.volume is None or image is None:
+        if found.volume is None or first[2] != "image":
             return
         self.session.data.choose_image(found.volume)
         if voxel_size is not None:
             self.session.data.size_from = "you"
-        self._choose_in_list(image)
+        self._choose_in_list(layer)
         if needs_overview(found.volume):
-            _go_to(self.viewer, image)
+            _go_to(self.viewer, layer)
 
     def open_sample(self) -> None:
         """Make the sample, keep it in the project, show it, and take its labels for ground truth."""

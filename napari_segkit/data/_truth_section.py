@@ -11,7 +11,7 @@ from napari_segkit.data._box_layers import BoxLayers, point_at_centre
 from napari_segkit.data._box_list import BoxList
 from napari_segkit.data._classes import Classes
 from napari_segkit.forms import QuietCombo, SourcePicker, line, source_of_layer
-from napari_segkit.layers import LayerData, add_layers, image_layer, layers_of, layers_showing, volume_of_layer
+from napari_segkit.layers import LayerData, add_in_turn, image_layer, layers_of, layers_showing, volume_of_layer
 from napari_segkit.session import AnnotationBox, Session
 from napari_segkit.session._overview import needs_overview
 from segkit.errors import SegkitError
@@ -222,9 +222,7 @@ class TruthSection(QWidget):  # type: ignore[misc]
         labels, layers = found
         self.session.data.choose_labels(labels)
         if not layers_showing(self.viewer, labels.source):
-            active = self.viewer.layers.selection.active
-            add_layers(self.viewer, layers)
-            self.viewer.layers.selection.active = active
+            add_in_turn(self.viewer, layers, self.session.later)
 
     # ---- what is shown
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from napari_segkit.layers._readers import open_layers
 
-__all__ = ["add_layers", "layers_showing", "show"]
+__all__ = ["add_in_turn", "add_layers", "layers_showing", "show"]
 
 
 def show(viewer: Any, source: str | Path, **looks: Any) -> list[Any]:
@@ -35,3 +37,31 @@ def add_layers(viewer: Any, data: list[Any], **looks: Any) -> list[Any]:
     if data and data[-1][2] == "tracks":
         viewer.layers.selection.active = active
     return layers
+
+
+def add_in_turn(viewer: Any, data: list[Any], later: Callable[[Callable[[], object]], None]) -> None:
+    """Add layer data, the first at once and each other one when it is its turn; the active layer stays the active one.
+
+    A layer takes napari a fifth of a second, for which the window does not answer.
+
+    Parameters
+    ----------
+    viewer
+        The viewer.
+    data
+        What to add.
+    later
+        Takes what is to be done when the window has answered in between: `napari_segkit.session.Session.later`.
+    """
+
+    def add(one: Any) -> None:
+        active = viewer.layers.selection.active
+        add_layers(viewer, [one])
+        viewer.layers.selection.active = active
+
+    for number, one in enumerate(data):
+        (later if number else _now)(partial(add, one))
+
+
+def _now(action: Callable[[], object]) -> None:
+    action()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from napari_segkit.panel._help import HelpWindow
 from napari_segkit.panel._job_strip import JobStrip
 from napari_segkit.panel._shortcuts import Shortcut, bind, release
 from napari_segkit.panel._toast import Toast
+from napari_segkit.panel._warming import warm_up
 from napari_segkit.predict import PredictPage
 from napari_segkit.session import Job, Problem, Session
 from napari_segkit.traces import TracesPage
@@ -46,6 +48,7 @@ class Panel(QWidget):  # type: ignore[misc]
 
     def __init__(self, napari_viewer: napari.Viewer, project: Path | None = None) -> None:
         super().__init__()
+        warm_up(napari_viewer)
         self.viewer = napari_viewer
         self.session = session = Session(project or default_project())
         self.header, self.banner = Header(), Banner(session)
@@ -74,6 +77,10 @@ class Panel(QWidget):  # type: ignore[misc]
         self.guard = CloseGuard(self, lambda: session.jobs.active, lambda answer: self.close_down(answer == "keep"))
         self._help: HelpWindow | None = None
         self._jobs_moved, self._closed, self._polls = True, False, 0
+        self._layers_moved = QTimer(self)
+        self._layers_moved.setSingleShot(True)
+        self._layers_moved.setInterval(0)
+        self._layers_moved.timeout.connect(self._list_layers)
         self._timer = QTimer(self)
         self._timer.setInterval(POLL_MS)
         self._timer.timeout.connect(self._poll)
@@ -100,6 +107,9 @@ class Panel(QWidget):  # type: ignore[misc]
 
     def reset_choices(self, event: Any = None) -> None:
         """List the layers that exist now; napari calls this when they change, also after the dock was closed."""
+        self._layers_moved.start()  # several changes at once are listed once, and not while napari adds a layer
+
+    def _list_layers(self) -> None:
         if not self._closed:
             for page in self.pages.values():
                 page.layers_changed()
@@ -199,6 +209,7 @@ class Panel(QWidget):  # type: ignore[misc]
         for page in self.pages.values():
             page.close_down()
         self.session.close(lambda job: keep)
+        gc.unfreeze()
 
 
 def _all(session: Session, jobs: list[Job]) -> Callable[[], None]:

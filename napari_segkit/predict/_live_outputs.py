@@ -8,7 +8,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from napari_segkit.layers import add_layers, layers_of, layers_showing
+from napari_segkit.layers import add_in_turn, layers_of, layers_showing
 from napari_segkit.layers._predictions import looks_of
 from napari_segkit.layers._view import view_box
 from napari_segkit.session import Job, Session
@@ -73,9 +73,7 @@ class LiveOutputs:
 
         def opened(found: list[Any]) -> None:
             if not layers_showing(self._viewer, path):
-                active = self._viewer.layers.selection.active
-                add_layers(self._viewer, found)
-                self._viewer.layers.selection.active = active
+                add_in_turn(self._viewer, found, self._session.later)
 
         self._session.in_background(lambda: prediction_layers(path), opened, "Predict")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_segkit.layers import add_layers, layers_showing, open_layers
+from napari_segkit.layers import add_in_turn, layers_showing, open_layers
 from napari_segkit.predict._choice import Choice
 from napari_segkit.predict._instances import Instances
 from napari_segkit.predict._live_outputs import LiveOutputs
@@ -173,9 +173,7 @@ class Running(QObject):  # type: ignore[misc]
 
         def opened(found: list[Any]) -> None:
             if not layers_showing(self._viewer, place):
-                active = self._viewer.layers.selection.active
-                add_layers(self._viewer, found)
-                self._viewer.layers.selection.active = active
+                add_in_turn(self._viewer, found, self._session.later)
 
         shown = layers_showing(self._viewer, place)
         for layer in shown:

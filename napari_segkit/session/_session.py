@@ -107,6 +107,14 @@ class Session:
 
         self.tasks.start(work, finished)
 
+    def later(self, action: Callable[[], object]) -> None:
+        """Do something when the viewer has answered in between; what is given first is done first."""
+
+        def act(_: None) -> None:
+            action()
+
+        self.in_background(lambda: None, act)
+
     # ---- the clock
 
     def poll(self) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from time import monotonic
 from typing import Any
 
 __all__ = ["Tasks"]
 
 THREADS = 4
+BUSY_SECONDS = 0.03
+"""For so long results are delivered in one go; others wait until next time, so that a viewer answers in between."""
 
 
 class Tasks:
@@ -29,7 +32,10 @@ class Tasks:
 
     def poll(self) -> None:
         """Deliver what is finished, in the thread that calls this."""
+        end = monotonic() + BUSY_SECONDS
         for entry in [entry for entry in self._waiting if entry[0].done()]:
+            if monotonic() > end:
+                return
             if entry not in self._waiting:
                 continue  # delivered, or forgotten, by something that `done` did
             self._waiting.remove(entry)

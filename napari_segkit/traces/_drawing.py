@@ -136,20 +136,20 @@ class Drawing:
             faces[keep == here] = (1.0, 1.0, 1.0, 1.0)
             sizes[keep == here] = 8.0
         rows = (places[keep] - np.asarray(offset)) / np.asarray(size)
-        layer = self.layer("marks")
-        if layer is not None:
-            layer.data = rows
-            layer.shown, layer.size, layer.face_color = shown, sizes, faces
-            layer.visible = True
-            return
+        layer = self.layer("marks") or self.lay_out_marks(unit)
+        layer.data = rows
+        layer.shown, layer.size, layer.face_color = shown, sizes, faces
+        layer.visible = True
+
+    def lay_out_marks(self, unit: str) -> Any:
+        """Add the layer of marks with none to be seen, and return it; napari takes long for a first layer of points."""
         active = self._viewer.layers.selection.active
-        self._layers["marks"] = self._viewer.add_points(
-            rows,
-            **placement(size, offset, unit),
+        layer = self._layers["marks"] = self._viewer.add_points(
+            np.zeros((MARKS, 3)),
+            **placement(*self.grid(unit), unit),
             name="branch points and tips",
-            size=sizes,
-            shown=shown,
-            face_color=faces,
+            size=4.0,
+            shown=False,
             border_width=0.08,
             border_color="black",
             canvas_size_limits=(3, 9),
@@ -158,6 +158,7 @@ class Drawing:
             metadata={"segkit": {"role": "marks"}},
         )
         self._viewer.layers.selection.active = active
+        return layer
 
     @property
     def slices(self) -> int:

@@ -151,10 +151,16 @@ class TracesPage(Page):
     def _opened(self, found: TraceSet, prepared: Any) -> None:
         self.set = found
         self.scene.show(found, prepared)
+        self.session.later(self._lay_out_marks)
         self._fill()
         found.review.changed.connect(self._review_changed)
         self.table.show_columns(self._remembered.get("columns"))
         self._selection_changed()
+
+    def _lay_out_marks(self) -> None:
+        drawing = self.scene.drawing
+        if self.set is not None and drawing.layer("marks") is None:
+            drawing.lay_out_marks(self.scene.neurons.unit)
 
     def _fill(self) -> None:
         neurons, columns = self.scene.neurons, self.scene.columns

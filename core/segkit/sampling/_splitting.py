@@ -144,7 +144,7 @@ def _by_groups(samples: Sequence[Sample], count: int, split: Split) -> set[int]:
     for name in shuffled[:-1]:
         if abs(len(held) + len(members[name]) - count) < abs(len(held) - count):
             held += members[name]
-    return set(held or min(members.values(), key=len))
+    return set(held or members[min(names, key=lambda name: len(members[name]))])
 
 
 _HELD = {"auto": _spread, "random": _random, "density": _by_density, "groups": _by_groups}

@@ -48,10 +48,10 @@ from napari_segkit.panel._panel import Panel
 first = Panel(viewer, Path({str(tmp_path)!r}))
 viewer.window.add_dock_widget(first)
 viewer.window.remove_dock_widget(first)
-began = time.process_time()  # what else this machine does is no matter
+began = time.thread_time()  # what other threads and processes do does not stop the window
 panel = Panel(viewer, Path({str(tmp_path)!r}))
 viewer.window.add_dock_widget(panel)
-print("seconds", time.process_time() - began)
+print("seconds", time.thread_time() - began)
 assert not {{"torch", "pyqtgraph"}} & set(sys.modules), sorted(sys.modules)
 panel.close_down()
 viewer.close()
