@@ -179,10 +179,10 @@ def _objects(survey: Survey) -> Iterator[Finding]:
     if sizes.p95 <= 4:
         text = f"Objects are marks of {sizes.median:.0f} voxel: they say where objects are, not how large. Grow them to discs, and score by distance."
         yield Finding("marks", "warning", text)
-    else:
-        specks = int((survey.object_voxels < max(2.0, 0.01 * sizes.median)).sum())
+    elif labels.kind == "objects" or labels.ids == 1:
+        specks = int((survey.object_voxels < 0.01 * sizes.mean).sum())
         if specks:
-            text = f"{specks} of {sizes.count} objects are specks of less than 1 % of the median size ({sizes.median:.0f} voxels)."
+            text = f"{specks} of {sizes.count} objects are specks of less than 1 % of the mean size ({sizes.mean:.0f} voxels)."
             yield Finding("specks", "note", text)
     if labels.positive < _SPARSE:
         yield Finding("sparse", "note", f"Only {labels.positive:.2%} of the labelled voxels are foreground.")

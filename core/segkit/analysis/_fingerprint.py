@@ -166,8 +166,8 @@ class SampleRow:
     shape
         Extent in voxels (z, y, x).
     mean, sd, low, high
-        Mean, standard deviation and percentiles 0.5 and 99.5 of its finite voxels, over all channels; NaN is never stored,
-        and all are 0 where no voxel is finite.
+        Mean, standard deviation and percentiles 0.5 and 99.5 of its finite voxels, over all channels that are not constant in
+        it; all are 0 where no voxel is finite.
     saturated, not_finite, labelled, positive
         Shares as in `Intensity` and `Labels`.
     objects

@@ -11,7 +11,8 @@ __all__ = ["outlying", "robust_scores"]
 
 Array = np.ndarray[Any, Any]
 
-LIMIT = 3.5
+_LIMIT = 3.5
+_APART = 0.2
 _FEWEST = 8
 
 
@@ -30,7 +31,8 @@ def outlying(values: Sequence[float]) -> list[tuple[int, float]]:
     """Return the outliers, farthest first: the number of each value, and its score.
 
     A value is one only if its score is beyond 3.5 both on a linear and, where all values are above 0, on a logarithmic
-    scale: counts and brightness often spread over decades. Of fewer than 8 values none is.
+    scale, because counts and brightness often spread over decades, and if it is a fifth below or above the median. Of fewer
+    than 8 values none is.
     """
     if len(values) < _FEWEST:
         return []
@@ -39,4 +41,6 @@ def outlying(values: Sequence[float]) -> list[tuple[int, float]]:
     if (array > 0).all():
         other = robust_scores(np.log(array))
         scores = np.where(np.abs(other) < np.abs(scores), other, scores)
-    return [(int(n), float(scores[n])) for n in np.argsort(-np.abs(scores)) if abs(scores[n]) > LIMIT]
+    middle = float(np.median(array))
+    far = (np.abs(scores) > _LIMIT) & (np.abs(array - middle) >= _APART * abs(middle))
+    return [(int(n), float(scores[n])) for n in np.argsort(-np.abs(scores)) if far[n]]

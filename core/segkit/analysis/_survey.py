@@ -236,10 +236,13 @@ def _objects(one: Measured, regions: Regions, sample: Sample) -> int | None:
 
 
 def _row(sample: Sample, one: Measured, regions: Regions, kind: LabelKind) -> SampleRow:
-    total = max(1, int(one.count.sum()))
-    mean = float((one.count * one.mean).sum() / total)
-    around = float((one.squares + one.count * (one.mean - mean) ** 2).sum())
-    kept = np.concatenate([part.ravel() for part in one.values])
+    # A channel that never changes, such as that of transparency, says nothing about brightness.
+    live = one.squares > 0 if (one.squares > 0).any() else np.ones(one.channels, bool)
+    count, means = one.count[live], one.mean[live]
+    total = max(1, int(count.sum()))
+    mean = float((count * means).sum() / total)
+    around = float((one.squares[live] + count * (means - mean) ** 2).sum())
+    kept = np.concatenate([part[live].ravel() for part in one.values])
     kept = kept[np.isfinite(kept)]
     low, high = np.percentile(kept, [0.5, 99.5]) if kept.size else (0.0, 0.0)
     has_objects = kind in ("classes", "objects")
@@ -252,7 +255,7 @@ def _row(sample: Sample, one: Measured, regions: Regions, kind: LabelKind) -> Sa
         sd=float(np.sqrt(around / total)),
         low=float(low),
         high=float(high),
-        saturated=float(one.saturated.sum() / total),
+        saturated=float(one.saturated[live].sum() / total),
         not_finite=float(one.not_finite.sum() / (int(one.count.sum()) + one.not_finite.sum() or 1)),
         labelled=one.known / max(1, one.looked),
         positive=one.positive / max(1, one.known),

@@ -24,6 +24,7 @@ COMMANDS = {
     "plugins": ("_components", "List the installed plugins, and what is wrong with the broken ones."),
     "info": ("_data", "Show what an image or label file holds, without reading its voxels."),
     "convert": ("_data", "Write any readable volume as OME-Zarr: sharded, compressed, checksummed, with a pyramid."),
+    "analyze": ("_analyze", "Say what images and labels are like, what is wrong with them, and whether a split leaks."),
     "plan": ("_plan", "Write a recipe that suits the data, with a reason beside each choice."),
     "train": ("_train", "Train a network as a recipe says; run again to resume."),
     "report": ("_reports", "Write a page about a training: scores, curves, and what to know about them."),
