@@ -19,8 +19,8 @@ from napari_segkit.forms import SourcePicker, line, source_of_layer
 from napari_segkit.layers import LayerData, add_layers, image_layer, layers_of, open_layers, volume_of_layer
 from napari_segkit.layers._images import shows
 from napari_segkit.session import Job, Session
-from napari_segkit.session._card import card
-from napari_segkit.session._overview import (
+from napari_segkit.session.images._card import card
+from napari_segkit.session.images._overview import (
     convert_arguments,
     cut_out,
     needs_overview,
@@ -28,8 +28,8 @@ from napari_segkit.session._overview import (
     with_overview,
     with_voxel_size,
 )
-from napari_segkit.session._run_folder import is_run
-from napari_segkit.session._saving import saved
+from napari_segkit.session.images._saving import saved
+from napari_segkit.session.trainings._run_folder import is_run
 from segkit.volume import Spacing, Volume
 
 __all__ = ["ImageSection"]

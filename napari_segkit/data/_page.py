@@ -14,7 +14,7 @@ from napari_segkit.data._truth_section import TruthSection
 from napari_segkit.forms import Page
 from napari_segkit.layers import image_layer
 from napari_segkit.session import Fix, Problem, Session
-from napari_segkit.session._saving import is_place
+from napari_segkit.session.images._saving import is_place
 from segkit.errors import SegkitError
 
 __all__ = ["DataPage"]

@@ -13,7 +13,7 @@ from napari_segkit.data._classes import Classes
 from napari_segkit.forms import QuietCombo, SourcePicker, line, source_of_layer
 from napari_segkit.layers import LayerData, add_in_turn, image_layer, layers_of, layers_showing, volume_of_layer
 from napari_segkit.session import AnnotationBox, Session
-from napari_segkit.session._overview import needs_overview
+from napari_segkit.session.images._overview import needs_overview
 from segkit.errors import SegkitError
 from segkit.volume import Volume
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from napari_segkit.layers._lazy import LazyView
-from napari_segkit.session._overview import needs_overview
+from napari_segkit.session.images._overview import needs_overview
 from segkit.errors import DataError
 from segkit.geometry import Box
 from segkit.volume import Volume

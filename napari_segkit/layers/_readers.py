@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_segkit.layers._layers import LayerData, layers_of
-from napari_segkit.session._run_folder import contents_of, is_run
+from napari_segkit.session.trainings._run_folder import contents_of, is_run
 from segkit.errors import DataError, SegkitError
 
 __all__ = ["get_file_reader", "get_folder_reader", "layers_of_run", "layers_of_traces", "open_layers"]

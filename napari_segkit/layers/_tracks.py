@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from napari_segkit.layers._layers import LayerData, placement
-from napari_segkit.session._neurons import Neurons
-from napari_segkit.session._sketch import MOST_EDGES, sketch
+from napari_segkit.session.traces._neurons import Neurons
+from napari_segkit.session.traces._sketch import MOST_EDGES, sketch
 from segkit.tracing import Trace
 
 __all__ = ["MOST_EDGES", "SLICES_SHOWN", "edge_layer", "hues", "tracks_of"]

@@ -9,7 +9,7 @@ from qtpy.QtCore import QPointF, QRectF, Qt, Signal
 from qtpy.QtGui import QColor, QImage, QPainter
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_segkit.session._ledger import DONE, EMPTY, FAILED, RUNNING
+from napari_segkit.session.predictions._ledger import DONE, EMPTY, FAILED, RUNNING
 
 __all__ = ["COLOURS", "BlockMap"]
 

@@ -14,9 +14,9 @@ from napari_segkit.predict._model_picker import ModelPicker
 from napari_segkit.predict._region_picker import RegionPicker
 from napari_segkit.session import Session
 from napari_segkit.session._caught import caught
-from napari_segkit.session._predictions import Prediction, prediction_options
-from napari_segkit.session._region import Level, levels_of, nearest_level, size_warning
-from napari_segkit.session._saving import saved
+from napari_segkit.session.images._region import Level, levels_of, nearest_level, size_warning
+from napari_segkit.session.images._saving import saved
+from napari_segkit.session.predictions._predictions import Prediction, prediction_options
 from segkit.errors import SegkitError, UsageError
 
 __all__ = ["Choice"]

@@ -12,9 +12,9 @@ from typing import Any
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_segkit.session import Session, eta_text
-from napari_segkit.session._answers import Answering
 from napari_segkit.session._caught import caught
-from napari_segkit.session._predictions import Prediction
+from napari_segkit.session.predictions._answers import Answering
+from napari_segkit.session.predictions._predictions import Prediction
 
 __all__ = ["Estimate", "Estimator", "bytes_text"]
 

@@ -9,7 +9,7 @@ from qtpy.QtCore import QRectF, Qt
 from qtpy.QtGui import QColor, QPainter
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_segkit.session._slice_objects import size_histogram
+from napari_segkit.session.predictions._slice_objects import size_histogram
 
 __all__ = ["SizeHistogram"]
 

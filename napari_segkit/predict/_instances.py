@@ -27,8 +27,8 @@ from napari_segkit.predict._histogram import SizeHistogram
 from napari_segkit.predict._result_picker import ResultPicker
 from napari_segkit.session import Session
 from napari_segkit.session._caught import caught
-from napari_segkit.session._models import SEGMENTERS
-from napari_segkit.session._slice_objects import SliceObjects, Slicer
+from napari_segkit.session.predictions._models import SEGMENTERS
+from napari_segkit.session.predictions._slice_objects import SliceObjects, Slicer
 from segkit.errors import SegkitError
 from segkit.geometry import Box
 

@@ -13,7 +13,7 @@ from napari_segkit.layers._predictions import looks_of
 from napari_segkit.layers._view import view_box
 from napari_segkit.session import Job, Session
 from napari_segkit.session._caught import caught
-from napari_segkit.session._ledger import Ledger, has_ledger, is_complete
+from napari_segkit.session.predictions._ledger import Ledger, has_ledger, is_complete
 
 __all__ = ["LiveOutputs", "prediction_layers"]
 

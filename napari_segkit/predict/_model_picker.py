@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QFileDialog, QGridLayout, QWidget
 
 from napari_segkit.forms import BrowseButton, QuietCombo, line
 from napari_segkit.session import Session
-from napari_segkit.session._models import ModelCard, packages_in, read_card
+from napari_segkit.session.predictions._models import ModelCard, packages_in, read_card
 from segkit.errors import SegkitError
 
 __all__ = ["ModelPicker"]

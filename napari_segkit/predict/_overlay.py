@@ -14,10 +14,10 @@ from napari_segkit.layers._predictions import looks_of
 from napari_segkit.layers._tiles import Tiles
 from napari_segkit.layers._view import view_box
 from napari_segkit.session import Session
-from napari_segkit.session._answers import Answering
 from napari_segkit.session._caught import caught
-from napari_segkit.session._models import ModelCard
-from napari_segkit.session._region import Level
+from napari_segkit.session.images._region import Level
+from napari_segkit.session.predictions._answers import Answering
+from napari_segkit.session.predictions._models import ModelCard
 from segkit.geometry import Box
 
 __all__ = ["LiveOverlay", "add_channels"]

@@ -21,8 +21,8 @@ from napari_segkit.predict._running import PAGE, Running
 from napari_segkit.predict._tracing import Tracing
 from napari_segkit.predict._trying import Trying
 from napari_segkit.session import Job, Session
-from napari_segkit.session._answers import Answering
-from napari_segkit.session._ledger import Ledger
+from napari_segkit.session.predictions._answers import Answering
+from napari_segkit.session.predictions._ledger import Ledger
 from segkit.errors import SegkitError
 
 __all__ = ["PredictPage"]

@@ -14,7 +14,7 @@ from napari_segkit.forms import line
 from napari_segkit.layers import layers_showing
 from napari_segkit.predict._block_map import BlockMap
 from napari_segkit.session import Session
-from napari_segkit.session._ledger import EMPTY, Ledger, has_ledger, is_complete
+from napari_segkit.session.predictions._ledger import EMPTY, Ledger, has_ledger, is_complete
 
 __all__ = ["Interrupted", "Progress"]
 

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QSpinBox, QVBoxL
 
 from napari_segkit.forms import QuietCombo
 from napari_segkit.layers._view import view_box
-from napari_segkit.session._region import Level, region_text, scaled_box, slab
+from napari_segkit.session.images._region import Level, region_text, scaled_box, slab
 from segkit.errors import UsageError
 from segkit.geometry import Box
 

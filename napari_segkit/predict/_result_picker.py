@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
 from napari_segkit.forms import BrowseButton, QuietCombo, source_of_layer
 from napari_segkit.layers import volume_of_layer
 from napari_segkit.session import Session
-from napari_segkit.session._saving import saved
+from napari_segkit.session.images._saving import saved
 from segkit.errors import UsageError
 
 __all__ = ["ResultPicker"]

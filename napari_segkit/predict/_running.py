@@ -15,7 +15,7 @@ from napari_segkit.predict._live_outputs import LiveOutputs
 from napari_segkit.predict._result_picker import ResultPicker
 from napari_segkit.predict._tracing import Tracing
 from napari_segkit.session import Job, Session
-from napari_segkit.session._stages import Stages
+from napari_segkit.session.predictions._stages import Stages
 from segkit.errors import SegkitError
 
 __all__ = ["PAGE", "Running"]

@@ -10,10 +10,10 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_segkit.predict._overlay import add_channels
 from napari_segkit.session import Session
-from napari_segkit.session._answers import Answering
 from napari_segkit.session._caught import caught
-from napari_segkit.session._models import ModelCard
-from napari_segkit.session._region import Level
+from napari_segkit.session.images._region import Level
+from napari_segkit.session.predictions._answers import Answering
+from napari_segkit.session.predictions._models import ModelCard
 from segkit.geometry import Box, Lattice
 
 __all__ = ["TRIED", "Trying"]

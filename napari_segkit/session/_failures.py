@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from napari_segkit.session._job import Job
 from napari_segkit.session._problem import Fix, Problem
+from napari_segkit.session.jobs._job import Job
 
 __all__ = ["problem_of_job"]
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from napari_segkit.session._run_folder import runs_in
+from napari_segkit.session.trainings._run_folder import runs_in
 from segkit.durable import lock, make_dirs, replace_file
 from segkit.errors import DataError
 

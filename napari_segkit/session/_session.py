@@ -18,14 +18,14 @@ from typing import Any
 
 from psygnal import Signal
 
-from napari_segkit.session._data import Data
 from napari_segkit.session._failures import problem_of_job
-from napari_segkit.session._job import Job
-from napari_segkit.session._jobs import Jobs
 from napari_segkit.session._problem import Fix, Problem
 from napari_segkit.session._project import Project
 from napari_segkit.session._selection import Selection
 from napari_segkit.session._tasks import Tasks
+from napari_segkit.session.images._data import Data
+from napari_segkit.session.jobs._job import Job
+from napari_segkit.session.jobs._jobs import Jobs
 from segkit.errors import SegkitError
 
 __all__ = ["Session"]

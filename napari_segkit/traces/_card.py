@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from napari_segkit.session._neurons import Neurons
-from napari_segkit.session._trace_columns import Column, spaced
+from napari_segkit.session.traces._columns import Column, spaced
+from napari_segkit.session.traces._neurons import Neurons
 from segkit.volume import Volume
 
 __all__ = ["card_of"]

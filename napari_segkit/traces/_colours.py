@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_segkit.session._trace_columns import Column
+from napari_segkit.session.traces._columns import Column
 
 __all__ = ["STATUS_COLOURS", "colours_of"]
 

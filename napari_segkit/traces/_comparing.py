@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from napari_segkit.session import Job, Problem, Session
-from napari_segkit.session._trace_errors import TraceErrors, evaluate_arguments, read_errors
+from napari_segkit.session.traces._errors import TraceErrors, evaluate_arguments, read_errors
 from napari_segkit.traces._error_list import ErrorList
 from napari_segkit.traces._scene import Scene
 from segkit.errors import SegkitError

@@ -9,8 +9,8 @@ import numpy as np
 
 from napari_segkit.layers import placement
 from napari_segkit.layers._tracks import SLICES_SHOWN, edge_layer
-from napari_segkit.session._neurons import Neurons
-from napari_segkit.session._sketch import Sketch, sketch
+from napari_segkit.session.traces._neurons import Neurons
+from napari_segkit.session.traces._sketch import Sketch, sketch
 
 __all__ = ["ALL", "NEIGHBOURS", "SELECTED", "Drawing"]
 

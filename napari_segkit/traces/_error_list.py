@@ -9,8 +9,8 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHBoxLayout, QLabel, QLineEdit, QPushButton, QTreeWidget, QTreeWidgetItem
 
 from napari_segkit.forms import Fold, line
-from napari_segkit.session._trace_columns import spaced
-from napari_segkit.session._trace_errors import TraceErrors
+from napari_segkit.session.traces._columns import spaced
+from napari_segkit.session.traces._errors import TraceErrors
 from napari_segkit.traces._place_picker import PlacePicker
 
 __all__ = ["ErrorList"]

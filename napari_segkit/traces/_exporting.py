@@ -10,8 +10,8 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton
 
 from napari_segkit.forms import Fold, QuietCombo, line
-from napari_segkit.session._trace_columns import spaced
-from napari_segkit.session._trace_exports import FORMATS, Export
+from napari_segkit.session.traces._columns import spaced
+from napari_segkit.session.traces._exports import FORMATS, Export
 from napari_segkit.traces._place_picker import PlacePicker
 from napari_segkit.traces._walk import small_button
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from napari_segkit.session import Session
-from napari_segkit.session._neurons import Neurons
-from napari_segkit.session._trace_columns import spaced
-from napari_segkit.session._trace_set import TraceReading, TraceSet
+from napari_segkit.session.traces._columns import spaced
+from napari_segkit.session.traces._neurons import Neurons
+from napari_segkit.session.traces._set import TraceReading, TraceSet
 
 __all__ = ["Opening"]
 

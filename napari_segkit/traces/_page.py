@@ -13,9 +13,9 @@ from napari_segkit.forms import Page, line, primary_button
 from napari_segkit.layers import add_layers
 from napari_segkit.layers._tracks import SLICES_SHOWN
 from napari_segkit.session import Session
-from napari_segkit.session._trace_columns import spaced
-from napari_segkit.session._trace_filter import found_by
-from napari_segkit.session._trace_set import TraceSet, trace_folders
+from napari_segkit.session.traces._columns import spaced
+from napari_segkit.session.traces._filter import found_by
+from napari_segkit.session.traces._set import TraceSet, trace_folders
 from napari_segkit.traces._camera import in_view
 from napari_segkit.traces._card import card_of
 from napari_segkit.traces._comparing import Comparing

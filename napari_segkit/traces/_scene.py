@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from napari_segkit.session import Session
-from napari_segkit.session._neurons import Neurons
-from napari_segkit.session._rays import hit
-from napari_segkit.session._sketch import MOST_EDGES, Sketch, sketch
-from napari_segkit.session._stops import stops
-from napari_segkit.session._trace_columns import Column, columns_of
-from napari_segkit.session._trace_set import TraceSet
+from napari_segkit.session.jobs._stops import stops
+from napari_segkit.session.traces._columns import Column, columns_of
+from napari_segkit.session.traces._neurons import Neurons
+from napari_segkit.session.traces._rays import hit
+from napari_segkit.session.traces._set import TraceSet
+from napari_segkit.session.traces._sketch import MOST_EDGES, Sketch, sketch
 from napari_segkit.traces._camera import Camera
 from napari_segkit.traces._colours import colours_of
 from napari_segkit.traces._drawing import ALL, NEIGHBOURS, SELECTED, Drawing

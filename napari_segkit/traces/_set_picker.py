@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QToolButton, QWidget
 
 from napari_segkit.forms import BrowseButton, QuietCombo
 from napari_segkit.session import Project
-from napari_segkit.session._trace_set import trace_folders
+from napari_segkit.session.traces._set import trace_folders
 
 __all__ = ["SetPicker"]
 

@@ -12,7 +12,7 @@ import numpy as np
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
 from qtpy.QtGui import QColor
 
-from napari_segkit.session._trace_columns import Column, spaced
+from napari_segkit.session.traces._columns import Column, spaced
 
 __all__ = ["TableModel"]
 

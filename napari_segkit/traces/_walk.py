@@ -6,7 +6,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from napari_segkit.forms import QuietCombo, line
-from napari_segkit.session._review import STATUSES
+from napari_segkit.session.traces._review import STATUSES
 
 __all__ = ["Walk", "small_button"]
 

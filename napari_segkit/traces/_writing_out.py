@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from napari_segkit.session import Session
-from napari_segkit.session._trace_exports import Export
+from napari_segkit.session.traces._exports import Export
 from napari_segkit.traces._exporting import Exporting
 from napari_segkit.traces._scene import Scene
 

@@ -14,9 +14,9 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QLineEdit, QPushBut
 from napari_segkit.forms import Fold, Page, QuietCombo, line, primary_button
 from napari_segkit.forms._form import LABEL_WIDTH
 from napari_segkit.session import Session, eta_text
-from napari_segkit.session._devices import devices
-from napari_segkit.session._runs import FollowedRun, Runs
-from napari_segkit.session._trainings import Measured, Trainings
+from napari_segkit.session.trainings._devices import devices
+from napari_segkit.session.trainings._runs import FollowedRun, Runs
+from napari_segkit.session.trainings._trainings import Measured, Trainings
 from napari_segkit.train._fixes import Fixes
 from napari_segkit.train._model_sees import ModelSees
 from napari_segkit.train._preview_row import PreviewRow

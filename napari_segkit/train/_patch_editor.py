@@ -9,7 +9,7 @@ from qtpy.QtGui import QIntValidator
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from napari_segkit.forms import line
-from napari_segkit.session._trainings import Measured
+from napari_segkit.session.trainings._trainings import Measured
 
 __all__ = ["PatchEditor"]
 

@@ -14,7 +14,7 @@ import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_segkit.layers import layers_showing
-from napari_segkit.session._run_folder import read_preview, write_request
+from napari_segkit.session.trainings._run_folder import read_preview, write_request
 from segkit.geometry import Box
 from segkit.volume import Volume
 

@@ -9,7 +9,7 @@ from typing import Any
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWidgetItem
 
-from napari_segkit.session._runs import FollowedRun
+from napari_segkit.session.trainings._runs import FollowedRun
 
 __all__ = ["RunsList"]
 

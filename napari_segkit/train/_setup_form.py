@@ -21,10 +21,10 @@ from qtpy.QtWidgets import (
 from napari_segkit.forms import ComponentPicker, Fold, Form, QuietCombo
 from napari_segkit.forms._editors import QuietSpin
 from napari_segkit.forms._form import LABEL_WIDTH, fitting
-from napari_segkit.session._augmentation_sets import AUGMENTATION_SETS
-from napari_segkit.session._compatible import LOSS_OF_TASK, NETWORK_OF_TASK, SECOND_LOSS_OF_TASK, misfit
-from napari_segkit.session._devices import Device
-from napari_segkit.session._presets import PRESETS, Preset
+from napari_segkit.session.trainings._augmentation_sets import AUGMENTATION_SETS
+from napari_segkit.session.trainings._compatible import LOSS_OF_TASK, NETWORK_OF_TASK, SECOND_LOSS_OF_TASK, misfit
+from napari_segkit.session.trainings._devices import Device
+from napari_segkit.session.trainings._presets import PRESETS, Preset
 from napari_segkit.train._patch_editor import PatchEditor
 from segkit.recipe import SECTIONS, Recipe
 from segkit.registry import registries

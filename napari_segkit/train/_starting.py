@@ -10,7 +10,7 @@ from typing import Any
 from qtpy.QtCore import QObject
 
 from napari_segkit.session import Problem
-from napari_segkit.session._trainings import Measured
+from napari_segkit.session.trainings._trainings import Measured
 from segkit.errors import SegkitError
 
 __all__ = ["Starting"]

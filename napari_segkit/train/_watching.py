@@ -9,8 +9,8 @@ from typing import Any
 from qtpy.QtCore import QObject, QTimer
 
 from napari_segkit.session import contents_of
-from napari_segkit.session._run_folder import ask_for_patch, is_run, read_patch
-from napari_segkit.session._runs import FollowedRun
+from napari_segkit.session.trainings._run_folder import ask_for_patch, is_run, read_patch
+from napari_segkit.session.trainings._runs import FollowedRun
 from napari_segkit.train._preview import LivePreview, layer_of_image
 from segkit.errors import SegkitError
 

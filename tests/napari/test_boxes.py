@@ -10,8 +10,8 @@ import pytest
 
 import segkit
 from napari_segkit.session import Boxes, Project
-from napari_segkit.session._data import Data
-from napari_segkit.session._painted import split
+from napari_segkit.session.images._data import Data
+from napari_segkit.session.images._painted import split
 from segkit import Volume
 from segkit.errors import DataError, UsageError
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_segkit.session._child import Attached, Child, output_of
+from napari_segkit.session.jobs._child import Attached, Child, output_of
 from segkit.durable import read_records
 
 PAUSE = """
@@ -89,7 +89,7 @@ def test_no_child_survives_a_killed_parent(sleeper: Path, tmp_path: Path) -> Non
 import time
 from pathlib import Path
 import os
-from napari_segkit.session._child import Child
+from napari_segkit.session.jobs._child import Child
 os.environ['PYTHONPATH'] = {str(tmp_path / "fake")!r}
 Child([{str(sleeper)!r}], Path({str(tmp_path / "log")!r}), Path({str(tmp_path / "events")!r}))
 time.sleep(60)
@@ -107,7 +107,7 @@ def test_a_child_that_is_kept_outlives_its_parent_and_is_found_again(sleeper: Pa
     code = f"""
 from pathlib import Path
 import os
-from napari_segkit.session._child import Child
+from napari_segkit.session.jobs._child import Child
 os.environ['PYTHONPATH'] = {str(tmp_path / "fake")!r}
 child = Child([{str(sleeper)!r}], Path({str(tmp_path / "log")!r}), Path({str(tmp_path / "events")!r}))
 child.keep()

@@ -9,8 +9,8 @@ import pytest
 
 import segkit
 from napari_segkit.session import Project
-from napari_segkit.session._data import Data
-from napari_segkit.session._fitting import fit
+from napari_segkit.session.images._data import Data
+from napari_segkit.session.images._fitting import fit
 from segkit import Volume
 
 SIZE = (40.0, 8.0, 8.0)

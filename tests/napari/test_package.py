@@ -11,7 +11,7 @@ import pytest
 
 def test_importing_the_plugin_loads_nothing_heavy() -> None:
     code = (
-        "import sys, napari_segkit, napari_segkit.session._run_progress, napari_segkit.session._run_folder, napari_segkit.session._child\n"
+        "import sys, napari_segkit, napari_segkit.session.trainings._run_progress, napari_segkit.session.trainings._run_folder, napari_segkit.session.jobs._child\n"
         "assert not {'torch', 'napari', 'qtpy', 'zarr'} & set(sys.modules), sorted(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -15,13 +15,13 @@ import pytest
 from toy_model import make_image, make_run
 
 from napari_segkit.session import Job, Session
-from napari_segkit.session._answers import Answering
-from napari_segkit.session._ledger import DONE, EMPTY, FAILED, RUNNING, Ledger, has_ledger, is_complete
-from napari_segkit.session._models import model_with_hash, packages_in, read_card
-from napari_segkit.session._predictions import Prediction, again, options_of
-from napari_segkit.session._region import levels_of, nearest_level, region_text, scaled_box, size_warning, slab
-from napari_segkit.session._slice_objects import Slicer, size_histogram
-from napari_segkit.session._stages import Stages, stem_of
+from napari_segkit.session.images._region import levels_of, nearest_level, region_text, scaled_box, size_warning, slab
+from napari_segkit.session.predictions._answers import Answering
+from napari_segkit.session.predictions._ledger import DONE, EMPTY, FAILED, RUNNING, Ledger, has_ledger, is_complete
+from napari_segkit.session.predictions._models import model_with_hash, packages_in, read_card
+from napari_segkit.session.predictions._predictions import Prediction, again, options_of
+from napari_segkit.session.predictions._slice_objects import Slicer, size_histogram
+from napari_segkit.session.predictions._stages import Stages, stem_of
 from segkit.durable import append_record
 from segkit.errors import DataError, SegkitError
 from segkit.geometry import Box

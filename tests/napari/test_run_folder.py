@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_segkit.session._run_folder import contents_of, is_run, read_preview, runs_in, write_request
+from napari_segkit.session.trainings._run_folder import contents_of, is_run, read_preview, runs_in, write_request
 from segkit import Box
 from segkit.errors import DataError
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from napari_segkit.session._run_progress import Rate, RunProgress, eta_text
+from napari_segkit.session.trainings._run_progress import Rate, RunProgress, eta_text
 
 CLOCK = datetime(2026, 3, 1, 15, 6)
 

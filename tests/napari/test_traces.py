@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 from traced import neuron, written
 
-from napari_segkit.session._neurons import Neurons
-from napari_segkit.session._rays import hit
-from napari_segkit.session._review import Review
-from napari_segkit.session._sketch import paths_of, simplified, sketch
-from napari_segkit.session._stops import stops
-from napari_segkit.session._trace_columns import columns_of
-from napari_segkit.session._trace_errors import read_errors
-from napari_segkit.session._trace_exports import Export
-from napari_segkit.session._trace_filter import found_by
-from napari_segkit.session._trace_set import TraceReading, TraceSet, trace_folders
+from napari_segkit.session.jobs._stops import stops
+from napari_segkit.session.traces._columns import columns_of
+from napari_segkit.session.traces._errors import read_errors
+from napari_segkit.session.traces._exports import Export
+from napari_segkit.session.traces._filter import found_by
+from napari_segkit.session.traces._neurons import Neurons
+from napari_segkit.session.traces._rays import hit
+from napari_segkit.session.traces._review import Review
+from napari_segkit.session.traces._set import TraceReading, TraceSet, trace_folders
+from napari_segkit.session.traces._sketch import paths_of, simplified, sketch
 from segkit.errors import DataError, OutputExistsError, UsageError
 from segkit.tracing import EditLog, Trace, read_precomputed, read_swc, write_swc
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_segkit.session._compatible import LOSS_OF_TASK, NETWORK_OF_TASK, SECOND_LOSS_OF_TASK, misfit
-from napari_segkit.session._devices import devices
-from napari_segkit.session._presets import PRESETS
 from napari_segkit.session._project import Project
-from napari_segkit.session._run_folder import ask_for_patch, read_patch
-from napari_segkit.session._runs import Runs
-from napari_segkit.session._series import Series
 from napari_segkit.session._session import Session
-from napari_segkit.session._trainings import Measured, Trainings
+from napari_segkit.session.trainings._compatible import LOSS_OF_TASK, NETWORK_OF_TASK, SECOND_LOSS_OF_TASK, misfit
+from napari_segkit.session.trainings._devices import devices
+from napari_segkit.session.trainings._presets import PRESETS
+from napari_segkit.session.trainings._run_folder import ask_for_patch, read_patch
+from napari_segkit.session.trainings._runs import Runs
+from napari_segkit.session.trainings._series import Series
+from napari_segkit.session.trainings._trainings import Measured, Trainings
 from segkit.durable import append_record
 from segkit.errors import DataError
 from segkit.recipe import SECTIONS, load_recipe

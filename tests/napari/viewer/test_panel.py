@@ -125,7 +125,7 @@ def test_jobs_are_paused_resumed_stopped_and_removed_from_the_strip(panel, copy,
 
 
 def test_a_job_that_does_not_stop_can_be_ended_by_force(panel, copy, qtbot, monkeypatch) -> None:
-    from napari_segkit.session import _job
+    from napari_segkit.session.jobs import _job
 
     monkeypatch.setattr(_job, "PATIENCE_SECONDS", 0.0)
     job = copy()

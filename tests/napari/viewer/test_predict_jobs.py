@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 def test_points_8_35_and_36_an_output_fills_in_while_the_window_moves(page, viewer, qtbot, larger: Path) -> None:
     from napari_segkit.layers import layers_showing
-    from napari_segkit.session._ledger import is_complete
+    from napari_segkit.session.predictions._ledger import is_complete
 
     choose(page, larger, (8, 16, 16), qtbot)
     estimate = page.estimator.estimate
@@ -63,7 +63,7 @@ def test_points_8_35_and_36_an_output_fills_in_while_the_window_moves(page, view
 
 
 def test_point_14_a_killed_prediction_is_offered_and_goes_on(page, viewer, qtbot, larger: Path, tmp_path: Path) -> None:
-    from napari_segkit.session._ledger import DONE
+    from napari_segkit.session.predictions._ledger import DONE
     from segkit.opening import open_volume
 
     choose(page, larger, (8, 16, 16), qtbot)

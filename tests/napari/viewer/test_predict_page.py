@@ -172,7 +172,7 @@ def test_the_block_map_shows_states_and_goes_where_it_is_clicked(qtbot, viewer) 
     from qtpy.QtGui import QImage
 
     from napari_segkit.predict._block_map import BlockMap
-    from napari_segkit.session._ledger import DONE, FAILED
+    from napari_segkit.session.predictions._ledger import DONE, FAILED
 
     shown = BlockMap()
     qtbot.addWidget(shown)

@@ -48,8 +48,8 @@ def overlay(viewer, tmp_path: Path):
 
 
 def start(overlay, qtbot):
-    from napari_segkit.session._models import ModelCard
-    from napari_segkit.session._region import Level
+    from napari_segkit.session.images._region import Level
+    from napari_segkit.session.predictions._models import ModelCard
 
     size, start = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
     card = ModelCard(Path("model"), "semantic", "unet", {}, size, "voxel", 1)

@@ -105,9 +105,9 @@ def test_point_39_a_hundred_thousand_rows(viewer, qtbot) -> None:
     from qtpy.QtCore import Qt
     from qtpy.QtWidgets import QApplication
 
-    from napari_segkit.session._review import Review
-    from napari_segkit.session._trace_columns import Column
-    from napari_segkit.session._trace_filter import found_by
+    from napari_segkit.session.traces._columns import Column
+    from napari_segkit.session.traces._filter import found_by
+    from napari_segkit.session.traces._review import Review
     from napari_segkit.traces._table import Table
     from napari_segkit.traces._table_model import TableModel
 

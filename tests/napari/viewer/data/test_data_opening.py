@@ -133,12 +133,12 @@ def test_loaded_labels_are_compared_and_fixed(page, viewer, labels_volume, tmp_p
 
 @pytest.mark.slow
 def test_large_images_offer_an_overview(make_page, viewer, stored, monkeypatch) -> None:
-    from napari_segkit.session import _overview
+    from napari_segkit.session.images import _overview
 
     monkeypatch.setattr(_overview, "MOST_BARE", 2**11)
     monkeypatch.setattr(_overview, "CUT_OUT", (4, 8, 8))
     monkeypatch.setattr(_overview, "_FINEST", 2**11)
-    monkeypatch.setattr("napari_segkit.session._overview.cut_out.__defaults__", (None, (4, 8, 8)))
+    monkeypatch.setattr("napari_segkit.session.images._overview.cut_out.__defaults__", (None, (4, 8, 8)))
     bare = write_volume(stored, Path(stored.source).with_name("bare.zarr"), pyramid=1)
     page = make_page()
     page.image.source.open(bare.source)

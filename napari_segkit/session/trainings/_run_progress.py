@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from napari_segkit.session._series import Series
+from napari_segkit.session.trainings._series import Series
 
 __all__ = ["Rate", "RunProgress", "eta_text"]
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_segkit.session._job import Job, Kind
-from napari_segkit.session._predictions import Prediction, again, options_of
+from napari_segkit.session.jobs._job import Job, Kind
+from napari_segkit.session.predictions._predictions import Prediction, again, options_of
 
 if TYPE_CHECKING:
     from napari_segkit.session._session import Session

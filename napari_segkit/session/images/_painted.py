@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from napari_segkit.session._boxes import AnnotationBox, Role
+from napari_segkit.session.images._boxes import AnnotationBox, Role
 from segkit.volume import Spacing, Volume
 
 __all__ = ["SHARE", "UNLABELLED", "Painted", "split", "tables_of"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_segkit.session._ledger import has_ledger, is_complete
+from napari_segkit.session.predictions._ledger import has_ledger, is_complete
 from segkit.geometry import Box, Triple
 
 __all__ = ["SliceObjects", "Slicer", "size_histogram"]

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_segkit.session._neurons import Neurons
-from napari_segkit.session._trace_columns import spaced
+from napari_segkit.session.traces._columns import spaced
+from napari_segkit.session.traces._neurons import Neurons
 
 __all__ = ["MOST_EDGES", "Sketch", "sketch"]
 

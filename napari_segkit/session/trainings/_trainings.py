@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_segkit.session._job import Job
-from napari_segkit.session._jobs import Jobs
 from napari_segkit.session._project import Project
-from napari_segkit.session._run_folder import ask_to_stop
-from napari_segkit.session._runs import Runs
+from napari_segkit.session.jobs._job import Job
+from napari_segkit.session.jobs._jobs import Jobs
+from napari_segkit.session.trainings._run_folder import ask_to_stop
+from napari_segkit.session.trainings._runs import Runs
 from segkit.durable import make_dirs, replace_file
 from segkit.errors import SegkitError, UsageError
 from segkit.recipe import Recipe, load_recipe

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from psygnal import Signal
 
-from napari_segkit.session._boxes import Boxes
-from napari_segkit.session._fitting import Fit, fit
-from napari_segkit.session._overview import needs_overview, with_voxel_size
 from napari_segkit.session._problem import Fix
 from napari_segkit.session._project import Project
+from napari_segkit.session.images._boxes import Boxes
+from napari_segkit.session.images._fitting import Fit, fit
+from napari_segkit.session.images._overview import needs_overview, with_voxel_size
 from segkit.errors import UsageError
 from segkit.volume import Spacing, Volume
 
@@ -84,7 +84,7 @@ class Data:
 
         It may run in a thread; hand what it returns to `image_kept`.
         """
-        from napari_segkit.session._saving import is_place, saved
+        from napari_segkit.session.images._saving import is_place, saved
 
         image = self.image
         if image is None or is_place(image.source):
@@ -218,7 +218,7 @@ class Data:
         size = self._size(image)
 
         def write() -> dict[str, Any]:
-            from napari_segkit.session._saving import saved
+            from napari_segkit.session.images._saving import saved
 
             where = self._project.place("layers")
             table = {"name": "files", "raw": saved(image, where), "labels": saved(found.labels, where), **size}
@@ -227,15 +227,15 @@ class Data:
         return write
 
     def _painted_writer(self, image: Volume) -> Callable[[], dict[str, Any]]:
-        from napari_segkit.session._painted import Painted
+        from napari_segkit.session.images._painted import Painted
 
         boxes = self.boxes.of(image)
         painted, hold_out, size = [Painted.of(box, image) for box in boxes], self.hold_out, self._size(image)
         savers = [self.boxes.saver(box, image) for box in boxes if box.dirty]
 
         def write() -> dict[str, Any]:
-            from napari_segkit.session._painted import tables_of
-            from napari_segkit.session._saving import saved
+            from napari_segkit.session.images._painted import tables_of
+            from napari_segkit.session.images._saving import saved
 
             for save in savers:
                 save()

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 
-from napari_segkit.session._models import model_with_hash
 from napari_segkit.session._project import Project
+from napari_segkit.session.predictions._models import model_with_hash
 from segkit.errors import DataError
 
 __all__ = ["Prediction", "again", "options_of", "prediction_options"]

@@ -8,8 +8,8 @@ from typing import Any
 
 from psygnal import Signal
 
-from napari_segkit.session._job import Job, Kind
 from napari_segkit.session._project import Project
+from napari_segkit.session.jobs._job import Job, Kind
 from segkit.durable import remove
 
 __all__ = ["Jobs"]

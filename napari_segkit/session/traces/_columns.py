@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_segkit.session._neurons import Neurons
+from napari_segkit.session.traces._neurons import Neurons
 
 __all__ = ["BOX", "Column", "columns_of", "read_table", "spaced"]
 

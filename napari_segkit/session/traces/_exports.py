@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from napari_segkit.session._neurons import Neurons
-from napari_segkit.session._review import Review
-from napari_segkit.session._trace_columns import BOX, columns_of
+from napari_segkit.session.traces._columns import BOX, columns_of
+from napari_segkit.session.traces._neurons import Neurons
+from napari_segkit.session.traces._review import Review
 from segkit.durable import make_dirs, replace_file
 from segkit.errors import DataError, OutputExistsError, UsageError
 from segkit.geometry import Box

@@ -15,8 +15,8 @@ from typing import Any
 from psygnal import Signal
 
 from napari_segkit.session._project import Project
-from napari_segkit.session._run_folder import is_run
-from napari_segkit.session._run_progress import RunProgress
+from napari_segkit.session.trainings._run_folder import is_run
+from napari_segkit.session.trainings._run_progress import RunProgress
 from segkit.durable import read_records
 from segkit.errors import DataError
 

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from psygnal import Signal
 
-from napari_segkit.session._child import Attached, Child, Process, output_of, started_at
-from napari_segkit.session._run_progress import Rate, eta_text
+from napari_segkit.session.jobs._child import Attached, Child, Process, output_of, started_at
+from napari_segkit.session.trainings._run_progress import Rate, eta_text
 from segkit.durable import make_dirs, read_records, replace_file
 
 __all__ = ["Job", "Kind", "State"]

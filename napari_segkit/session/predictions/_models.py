@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from napari_segkit.session._run_folder import contents_of, is_run
+from napari_segkit.session.trainings._run_folder import contents_of, is_run
 from segkit.errors import DataError
 from segkit.volume import Spacing
 

@@ -9,9 +9,9 @@ from time import monotonic
 import numpy as np
 from psygnal import Signal
 
-from napari_segkit.session._neurons import Neurons
-from napari_segkit.session._review import Review
-from napari_segkit.session._trace_columns import read_table
+from napari_segkit.session.traces._columns import read_table
+from napari_segkit.session.traces._neurons import Neurons
+from napari_segkit.session.traces._review import Review
 from segkit.errors import DataError, UsageError
 from segkit.tracing import Edit, EditLog, Piece, Trace, cut, edge_to_root, join, read_swc, replay
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_segkit.session._review import STATUSES, Review
+from napari_segkit.session.traces._review import STATUSES, Review
 
 __all__ = ["found_by"]
 

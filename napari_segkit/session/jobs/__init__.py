@@ -1,0 +1,1 @@
+"""Child processes that do long work, each with a folder of its own."""

@@ -1,0 +1,1 @@
+"""Predictions: trained models, what they answer at once, and results with their blocks."""

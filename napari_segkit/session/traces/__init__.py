@@ -1,0 +1,1 @@
+"""Sets of traces: neurons as arrays, their measures, reviews, errors and exports."""
