@@ -92,7 +92,7 @@ def test_a_summary_is_what_the_journal_says(runs):
     assert summary.best_loss == state.validations[summary.best_step]["loss"]
     assert summary.stability == pytest.approx(np.std([row["loss"] for row in state.validations.values()], ddof=1))
     assert summary.seconds == pytest.approx(sum(row["seconds"] for row in state.rows.values()))
-    assert list(summary.scores)[0] == "jaccard"
+    assert next(iter(summary.scores)) == "jaccard"
     assert len(summary.data) == 32
     assert summarize(Run(folder)) == summarize(str(folder)) == summary
 
@@ -208,12 +208,10 @@ def test_a_mean_has_the_interval_of_students_t():
 
 
 def test_a_difference_has_the_interval_of_welch():
-    from scipy.stats import ttest_ind
-
     a, b = [27.5, 21.0, 19.0, 23.6, 17.0], [27.1, 22.0, 20.8]
     found = difference_of(estimate(a), estimate(b))
-    theirs = ttest_ind(b, a, equal_var=False).confidence_interval(0.95)
-    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high))
+    # scipy.stats.ttest_ind(b, a, equal_var=False).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((-5.107357387155227, 8.467357387155234))
     single = difference_of(estimate([20.0]), estimate(b))  # as Student's, with a spread that only one side knows
     half = 4.302653 * np.std(b, ddof=1) * math.sqrt(4 / 3)
     assert single.high - single.mean == pytest.approx(half, rel=1e-6)

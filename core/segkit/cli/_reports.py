@@ -119,6 +119,9 @@ def _show(comparison: Comparison) -> None:
     for reason in dict.fromkeys(d.reason for d in comparison.differences if d.verdict == "not distinguishable"):
         console.print(f"not distinguishable: {reason}", markup=False, soft_wrap=True)
     if comparison.settings:
-        console.print("settings that differ: " + ", ".join(comparison.settings), markup=False, soft_wrap=True)
+        # What another component is called says enough; that its options differ too goes without saying.
+        others = [key.removesuffix("name") for key in comparison.settings if key.endswith(".name")]
+        keys = [key for key in comparison.settings if key.endswith(".name") or not key.startswith(tuple(others))]
+        console.print("settings that differ: " + ", ".join(keys), markup=False, soft_wrap=True)
     for caution in comparison.cautions:
         console.print(f"note: {caution}", markup=False, soft_wrap=True)
