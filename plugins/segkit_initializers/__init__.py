@@ -105,7 +105,7 @@ def fixup(*, slope: Annotated[float, Ge(0)] = 0.0) -> Initializer:
     The last layer of every residual branch and of the network become 0, the other layers of a branch of m layers in a
     network of L branches are those of He (2015) times ``L ** (-1 / (2 * m - 2))``, so that a step of the optimizer changes the
     output alike at every depth (https://arxiv.org/abs/1901.09321). Its scalar factors and biases are the architecture's:
-    `deep_fc` has them. Norms become 1 and 0.
+    `deep_fc` has them. Where a normalisation ends a branch, its factors become 0 instead; other norms become 1 and 0.
 
     Parameters
     ----------
@@ -127,7 +127,8 @@ def rezero(*, others: Literal["kaiming", "xavier", "orthogonal"] = "kaiming") ->
     """Residual networks of any depth: the learnt factor of every branch begins at zero (Bachlechner 2020).
 
     The network begins as its first and last layer alone, and each block enters as its factor grows
-    (https://arxiv.org/abs/2003.04887).
+    (https://arxiv.org/abs/2003.04887). A block without a factor of its own has one for each channel where a normalisation
+    ends its branch, as convolutional ones do (section 5.1 of https://arxiv.org/abs/1706.02677).
 
     Parameters
     ----------
@@ -137,7 +138,7 @@ def rezero(*, others: Literal["kaiming", "xavier", "orthogonal"] = "kaiming") ->
     Raises
     ------
     UsageError
-        If no module of the network has a `residual_branch`, or one that has lacks a `residual_gate`.
+        If no module of the network has a `residual_branch`, or one that has lacks both factors.
     """
     from segkit_initializers._residual import ReZero
 

@@ -14,9 +14,10 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from segkit.errors import UsageError
 
-__all__ = ["Orthogonal", "Scaled", "ZeroLast", "weighted"]
+__all__ = ["Norm", "Orthogonal", "Scaled", "ZeroLast", "weighted"]
 
 Weighted = _ConvNd | nn.Linear
+Norm = _NormBase | nn.GroupNorm | nn.LayerNorm | nn.RMSNorm
 
 
 def weighted(module: nn.Module) -> list[Weighted]:
@@ -32,7 +33,7 @@ def _initialize(module: nn.Module, fill: Callable[[Weighted], object]) -> None:
         if layer.bias is not None:
             layer.bias.zero_()
     for norm in module.modules():
-        if isinstance(norm, _NormBase | nn.GroupNorm | nn.LayerNorm | nn.RMSNorm):
+        if isinstance(norm, Norm):
             if norm.weight is not None:
                 norm.weight.fill_(1)
             bias = getattr(norm, "bias", None)

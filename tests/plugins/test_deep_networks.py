@@ -9,7 +9,7 @@ from torch import nn
 
 import segkit
 from segkit.errors import UsageError
-from segkit.training import fit
+from segkit.training import Step, fit, fit_events
 
 
 def points(count: int = 5) -> torch.Tensor:
@@ -44,19 +44,54 @@ def test_fixup_scales_inner_layers_by_depth_and_zeroes_the_last_ones() -> None:
         assert float(inner.weight.detach().std()) == pytest.approx((2 / 400) ** 0.5 / 4, rel=0.03)
 
 
-def test_fixup_finds_the_branches_of_convolutional_networks() -> None:
-    network = segkit.architectures["attention_resunet"](1, 1, width=4, depth=1)
-    segkit.initializers["fixup"]()(network)
+def resunet(normalization: str) -> nn.Module:
+    return segkit.architectures["attention_resunet"](1, 1, width=4, depth=1, normalization=normalization)
+
+
+@pytest.mark.parametrize(
+    ("initializer", "normalization"), [("fixup", "none"), ("fixup", "instance"), ("rezero", "instance")]
+)
+def test_branches_of_convolutional_networks_begin_at_zero(initializer: str, normalization: str) -> None:
+    network = resunet(normalization)
+    segkit.initializers[initializer]()(network)
     blocks = [m for m in network.modules() if hasattr(m, "residual_branch")]
-    assert blocks
-    assert not any(block.second[0].weight.any() for block in blocks)
+    assert len(blocks) == 3
+    for block in blocks:
+        features = torch.randn(2, block.residual_branch[0][0].in_channels, 4, 4, 4)
+        assert not block.residual_branch(features).any()
 
 
-def test_networks_without_branches_or_gates_are_refused() -> None:
+def test_networks_without_branches_or_factors_are_refused() -> None:
     with pytest.raises(UsageError, match="no module has a `residual_branch`"):
         segkit.initializers["fixup"]()(segkit.architectures["simple_fc"](2, 2, width=4))
-    with pytest.raises(UsageError, match="no `residual_gate`"):
-        segkit.initializers["rezero"]()(segkit.architectures["attention_resunet"](1, 1, width=4, depth=1))
+    with pytest.raises(UsageError, match="no `residual_gate`, and no normalisation ends its branch"):
+        segkit.initializers["rezero"]()(resunet("none"))
+
+
+@pytest.mark.parametrize(("initializer", "normalization"), [("fixup", "none"), ("rezero", "instance")])
+def test_a_convolutional_residual_network_trains_from_there(initializer: str, normalization: str, tmp_path) -> None:
+    beads = {"name": "synthetic_beads", "shape": [48, 48], "count": 2, "fewest": 3, "most": 8}
+    recipe = segkit.Recipe.from_mapping(
+        {
+            "task": {"name": "semantic"},
+            "architecture": {
+                "name": "attention_resunet",
+                "dimensions": "2d",
+                "width": 4,
+                "depth": 2,
+                "normalization": normalization,
+            },
+            "initializer": {"name": initializer},
+            "loss": [{"name": "bce"}],
+            "dataset": beads,
+            "validation_dataset": beads | {"seed": 1},
+            "sampling": {"patch_shape": [1, 32, 32], "batch_size": 4},
+            "optimizer": {"name": "adam", "learning_rate": 1e-2},
+            "training": {"steps": 40, "validate_every": 40},
+        }
+    )
+    losses = [event.loss for event in fit_events(recipe, tmp_path / "run") if isinstance(event, Step)]
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
 
 
 PLACES = {"circle": 2, "clifford_torus": 4, "moment_curve": 16}
@@ -112,3 +147,23 @@ def test_a_deep_denoiser_trains_as_any_network(tmp_path) -> None:
     last = (tmp_path / "run" / "history.csv").read_text().splitlines()[-1].split(",")
     header = (tmp_path / "run" / "history.csv").read_text().splitlines()[0].split(",")
     assert float(last[header.index("mse")]) < 0.05  # the points alone have a mean square of 0.25
+
+
+def test_the_learning_rate_is_scaled_by_depth(tmp_path) -> None:
+    points = {"name": "manifold_points", "manifold": "circle", "dimensions": 2, "points": 64}
+    tables = {
+        "task": {"name": "regression", "channels": 2},
+        "architecture": {"name": "deep_fc", "width": 4, "depth": 16},
+        "loss": [{"name": "mse"}],
+        "dataset": points,
+        "validation_dataset": points | {"draw": 1},
+        "sampling": {"patch_shape": [1, 1, 16], "foreground": 0.0},
+        "optimizer": {"learning_rate": 1e-2, "depth_power": 0.5},
+        "schedule": {"name": "fixed"},
+        "training": {"steps": 1},
+    }
+    events = list(fit_events(segkit.Recipe.from_mapping(tables), tmp_path / "deep"))
+    assert [e.learning_rate for e in events if isinstance(e, Step)] == [pytest.approx(1e-2 / 4)]
+    plain = segkit.Recipe.from_mapping(tables | {"architecture": {"name": "simple_fc", "width": 4}})
+    with pytest.raises(UsageError, match=r"`optimizer.depth_power` is 0.5, but no module of this SimpleFC"):
+        list(fit_events(plain, tmp_path / "plain"))

@@ -101,6 +101,9 @@ class Optimizer:
         Adam, Adam with decoupled weight decay, stochastic gradient descent with Nesterov momentum, or RMSprop.
     learning_rate
         Highest learning rate; the schedule lowers it.
+    depth_power
+        The learning rate is divided by this power of the number of the network's residual branches, so that one rate
+        serves networks of every depth: 0 for the same rate at any depth, 0.5 for its square root (Yang et al. 2023).
     weight_decay
         Strength of the pull of weights towards zero.
     momentum
@@ -109,6 +112,7 @@ class Optimizer:
 
     name: Literal["adamw", "adam", "sgd", "rmsprop"] = "adamw"
     learning_rate: Annotated[float, Gt(0)] = 1e-3
+    depth_power: Annotated[float, Ge(0), Le(2), Advanced] = 0.0
     weight_decay: Annotated[float, Ge(0)] = 1e-2
     momentum: Annotated[float, Ge(0), Lt(1), Advanced] = 0.9
 

@@ -21,7 +21,7 @@ from segkit.training._checkpoint import Progression, newest_checkpoint, restore_
 from segkit.training._curves import draw_curves
 from segkit.training._distributed import World
 from segkit.training._events import Checkpoint, Event, Failed, Finished, Started, Step, Validation
-from segkit.training._optimization import learning_rate_at
+from segkit.training._optimization import highest_rate, learning_rate_at
 from segkit.training._preview import Previewer
 from segkit.training._run import Run, RunState
 from segkit.training._setup import Setup, prepare
@@ -222,6 +222,7 @@ def _loop(
     progression, scaler = _restore(setup, run, origin)
     network = setup.network
     called: Any = torch.compile(network) if training.compile else network
+    highest = highest_rate(recipe.optimizer, network)
     evaluated = setup.average if setup.average is not None else setup.network
     previewer = Previewer(run.folder / "preview")
     journal_every = max(1, training.steps // 2000)  # as many points as a curve can show
@@ -307,9 +308,7 @@ def _loop(
                     break
                 began = monotonic()
                 step = progression.step
-                rate = learning_rate_at(
-                    step, training.steps, recipe.optimizer.learning_rate, recipe.schedule, progression.drops
-                )
+                rate = learning_rate_at(step, training.steps, highest, recipe.schedule, progression.drops)
                 loss = take_step(setup, called, batches, scaler, step, rate, world)
                 progression.step = step + 1
                 event = Step(step + 1, loss, rate, monotonic() - began)

@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from segkit.errors import UsageError
 from segkit.recipe import Optimizer, Schedule
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["build_optimizer", "learning_rate_at"]
+__all__ = ["build_optimizer", "highest_rate", "learning_rate_at"]
 
 
 def build_optimizer(settings: Optimizer, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
@@ -26,6 +27,26 @@ def build_optimizer(settings: Optimizer, parameters: Iterable[torch.nn.Parameter
         return optim.RMSprop(chosen, lr=rate, weight_decay=decay, momentum=momentum)
     kind = optim.AdamW if settings.name == "adamw" else optim.Adam
     return kind(chosen, lr=rate, weight_decay=decay, betas=(momentum, 0.999))
+
+
+def highest_rate(settings: Optimizer, network: torch.nn.Module) -> float:
+    """Return the learning rate that the schedule lowers, scaled by how many residual branches the network has.
+
+    Raises
+    ------
+    UsageError
+        If it should be scaled, and the network has none.
+    """
+    if settings.depth_power == 0:
+        return settings.learning_rate
+    branches = sum(hasattr(module, "residual_branch") for module in network.modules())
+    if not branches:
+        raise UsageError(
+            f"`optimizer.depth_power` is {settings.depth_power:g}, but no module of this {type(network).__name__} has a "
+            "`residual_branch`, by which its depth is known. Set it to 0, or choose a residual network such as deep_fc, "
+            "attention_resunet or ffn."
+        )
+    return float(settings.learning_rate / branches**settings.depth_power)
 
 
 def learning_rate_at(step: int, steps: int, rate: float, schedule: Schedule, drops: int = 0) -> float:
