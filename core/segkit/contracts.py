@@ -300,7 +300,7 @@ def respond(task: Task, network: nn.Module, batch: Batch) -> Tensor:
 
 @dataclass(frozen=True)
 class Normalization:
-    """How voxel values become network inputs: ``(value - centre) / scale`` for each channel.
+    """How voxel values become network inputs: ``(value - centre) / scale`` for each channel, compressed or not.
 
     Parameters
     ----------
@@ -308,10 +308,14 @@ class Normalization:
         One number for each channel.
     scale
         One number above 0 for each channel.
+    compressed
+        Whether the inverse hyperbolic sine follows, which hardly changes what is within `scale` of the centre and is
+        logarithmic far from it (Lupton et al. 1999, https://doi.org/10.1086/301004).
     """
 
     centre: tuple[float, ...]
     scale: tuple[float, ...]
+    compressed: bool = False
 
     def __call__(self, raw: Array, out: Array | None = None) -> Array:
         """Return ``(C, Z, Y, X)`` float32 of any numeric raw of that shape, in `out` where there is one."""
@@ -321,4 +325,4 @@ class Normalization:
         np.copyto(scaled, raw, casting="unsafe")  # converting while subtracting would take numpy longer than both
         scaled -= centre
         scaled /= np.asarray(self.scale, np.float32).reshape(shape)
-        return scaled
+        return np.arcsinh(scaled, out=scaled) if self.compressed else scaled

@@ -33,7 +33,9 @@ def bce(*, positive_weight: tuple[Weight, ...] | None = None) -> Loss:
     return BinaryCrossEntropy(positive_weight)
 
 
-def cross_entropy(*, class_weights: tuple[Weight, ...] | None = None) -> Loss:
+def cross_entropy(
+    *, class_weights: tuple[Weight, ...] | None = None, balance: Annotated[float, Ge(0), Le(1)] = 0.0
+) -> Loss:
     """Cross-entropy of classes that exclude each other, the mean over known voxels weighted by class.
 
     Independent channels have the binary cross-entropy, weighted by channel.
@@ -43,10 +45,15 @@ def cross_entropy(*, class_weights: tuple[Weight, ...] | None = None) -> Loss:
     class_weights
         How much a voxel of each class counts, the background first; None for all alike. The mean divides by the sum of
         the weights, so that only their ratios matter.
+    balance
+        How strongly rare classes are weighted up by themselves: by the number of known voxels of a class in the batch to
+        the power of minus this, times its weight. 0 leaves voxels alike; with 1 each class in the batch has the same share
+        of the loss, however few its voxels (King & Zeng 2001, https://doi.org/10.1093/oxfordjournals.pan.a004868); 0.5 lies
+        between. Independent channels do not use it.
     """
     from segkit_losses._pointwise import CrossEntropy
 
-    return CrossEntropy(class_weights)
+    return CrossEntropy(class_weights, balance)
 
 
 def focal(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from segkit_losses._reading import clear_unknown, exclusive, known_mean, probabilities, weights_for
+from segkit_losses._reading import class_counts, clear_unknown, exclusive, known_mean, probabilities, weights_for
 
 __all__ = ["BinaryCrossEntropy", "CrossEntropy", "Focal", "Regression"]
 
@@ -47,6 +47,7 @@ class CrossEntropy:
     """See `segkit_losses.cross_entropy`."""
 
     class_weights: Weights
+    balance: float = 0.0
 
     def __call__(self, logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         """Return the loss."""
@@ -57,6 +58,10 @@ class CrossEntropy:
             terms = F.binary_cross_entropy_with_logits(logits.float(), target.float(), reduction="none")
             return known_mean(terms, mask, weights)
         terms = -_of_true_class(torch.log_softmax(logits.float(), 1), target)
+        if self.balance:
+            rarity = class_counts(target, mask, logits.shape[1]).clamp_min(1) ** -self.balance
+            rarity = rarity.reshape(1, -1, *(1,) * (logits.ndim - 2))
+            weights = rarity if weights is None else weights * rarity
         return known_mean(terms, mask, None if weights is None else _of_true_class(weights, target))
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from segkit.errors import DataError, UsageError
 
-__all__ = ["clear_unknown", "exclusive", "known_mean", "probabilities", "weights_for"]
+__all__ = ["class_counts", "clear_unknown", "exclusive", "known_mean", "probabilities", "weights_for"]
 
 
 def exclusive(logits: Tensor, target: Tensor, mask: Tensor) -> bool:
@@ -35,6 +35,11 @@ def clear_unknown(target: Tensor, mask: Tensor, classes: bool) -> Tensor:
     """Return `target` with 0 wherever it is not known, so that no NaN or reserved id from there is ever computed with."""
     known = mask[:, 0] > 0 if classes else mask > 0
     return torch.where(known, target, torch.zeros((), dtype=target.dtype, device=target.device))
+
+
+def class_counts(target: Tensor, mask: Tensor, classes: int) -> Tensor:
+    """Return how many known voxels each class has, float32 ``(K,)``; the target is one of classes, cleared."""
+    return torch.bincount(target[mask[:, 0] > 0].long(), minlength=classes).float()
 
 
 def probabilities(logits: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 _PARAMETERS = """
 
     Any extent is accepted. The result has `stride`, `reach` and `halo`, (z, y, x) in voxels, from which prediction
-    chooses its blocks. With instance or group normalisation each output depends, weakly, on all of the input.
+    chooses its blocks. With instance or group normalisation each output depends, weakly, on all of the input, and with
+    self-attention not weakly: predict with tiles about as large as the patches, or images as a whole.
 
     Parameters
     ----------
@@ -41,6 +42,9 @@ _PARAMETERS = """
         Planes ignore it.
     upsampling
         How features reach the finer level: by a learnt transposed convolution or by linear interpolation.
+    bottleneck
+        What the coarsest level is made of: convolutions, or these and self-attention (Vaswani 2017), by which each of its
+        voxels sees all others. The time it takes grows with their number squared: for images of up to some ten thousand.
 
     Returns
     -------
@@ -64,6 +68,7 @@ def _member(name: str, summary: str, *, gates: bool, residual: bool) -> Callable
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
         anisotropy: Annotated[float, Ge(1)] = 1.0,
         upsampling: Literal["transposed", "linear"] = "transposed",
+        bottleneck: Literal["convolution", "self_attention"] = "convolution",
     ) -> nn.Module:
         from segkit_unet._blocks import Layers
         from segkit_unet._levels import Levels
@@ -78,6 +83,7 @@ def _member(name: str, summary: str, *, gates: bool, residual: bool) -> Callable
             gates=gates,
             residual=residual,
             interpolated=upsampling == "linear",
+            attends=bottleneck == "self_attention",
         )
 
     factory.__name__ = factory.__qualname__ = name

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segkit_unet._attention import AttentionGate
+from segkit_unet._attention import AttentionGate, SelfAttention
 from segkit_unet._blocks import Block, Layers, ResidualBlock, Upsampling
 from segkit_unet._levels import Levels
 
@@ -32,6 +32,8 @@ class UNet(nn.Module):
         Whether blocks are residual.
     interpolated
         Whether features are interpolated to the finer level rather than brought there by a transposed convolution.
+    attends
+        Whether the coarsest level attends to itself.
 
     Attributes
     ----------
@@ -41,12 +43,12 @@ class UNet(nn.Module):
         Voxels (z, y, x) of the input for each voxel of its coarsest level. Blocks whose starts are multiples of this
         are pooled alike wherever they begin.
     reach
-        How far (z, y, x) from itself an output voxel can depend on the input, normalisation aside.
+        How far (z, y, x) from itself an output voxel can depend on the input, normalisation and self-attention aside.
     halo
         Context (z, y, x) in voxels, a multiple of `stride`, to read around a block. Without normalisation, or with that of
-        batches, it is `reach` rounded up, and blocks equal the whole. Instance and group normalisation let every output
-        depend a little on all that is read, so that no halo gives equality; it is then two strides, or `reach` where
-        that is less. Influence falls off towards the border of the receptive field like a Gaussian (Luo et al. 2016,
+        batches, it is `reach` rounded up, and blocks equal the whole. Instance and group normalisation and self-attention
+        let every output depend on all that is read, so that no halo gives equality; it is then two strides, or `reach`
+        where that is less. Influence falls off towards the border of the receptive field like a Gaussian (Luo et al. 2016,
         https://arxiv.org/abs/1701.04128): in fresh networks of this family 75 to 87% of the squared gradient of an output
         voxel lies within two strides.
     """
@@ -62,12 +64,13 @@ class UNet(nn.Module):
         gates: bool,
         residual: bool,
         interpolated: bool,
+        attends: bool = False,
     ) -> None:
         super().__init__()
         self.planar = layers.planar
         self.stride = levels.stride
         self.reach = levels.reach(interpolated or gates)
-        exact = layers.normalization in ("none", "batch")
+        exact = layers.normalization in ("none", "batch") and not attends
         self.halo = tuple(
             min(-(-far // step) * step, far * step if exact else 2 * step) for far, step in zip(self.reach, self.stride)
         )
@@ -78,6 +81,7 @@ class UNet(nn.Module):
         self.pools = nn.ModuleList(layers.pool(step) for step in levels.poolings)
         for inputs, outputs, kernel in zip([in_channels, *widths], widths, levels.kernels):
             self.encoders.append(block(layers, inputs, outputs, kernel))
+        self.attention = SelfAttention(widths[-1]) if attends else nn.Identity()
         self.ups, self.gates, self.decoders = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for level in reversed(range(len(levels.poolings))):
             fine, coarse, step = widths[level], widths[level + 1], levels.poolings[level]
@@ -101,7 +105,7 @@ class UNet(nn.Module):
             features = encoder(features)
             skips.append(features)
             features = pool(features)
-        features = self.encoders[-1](features)
+        features = self.attention(self.encoders[-1](features))
         for index, (up, decoder) in enumerate(zip(self.ups, self.decoders)):
             skip = skips.pop()
             fine = up(features, skip.shape[2:])

@@ -157,6 +157,28 @@ def test_normalization_is_that_of_the_data(rng):
     np.testing.assert_allclose(scaling.scale, raw.std(axis=(1, 2, 3)), rtol=1e-3)
 
 
+def test_compressed_normalization_keeps_contrast_beside_what_is_bright(rng):
+    raw = rng.normal(0.02, 0.005, (2, 32, 64, 64)).astype(np.float32)
+    raw[1] += 7
+    raw[:, :4] = 90.0  # an eighth is cloud
+    raw[:, 10, 0, 0] = np.nan
+    sample = Sample("bright", Volume.from_array(raw, axes="czyx"))
+    scaling = estimate_normalization([sample], "asinh", 0, "mask")
+    assert scaling.compressed
+    np.testing.assert_allclose(scaling.centre, [0.02, 7.02], atol=0.002)
+    np.testing.assert_allclose(scaling.scale, [0.005, 0.005], rtol=0.25)  # the cloud widens it a little
+    seen = scaling(raw)
+    expected = np.arcsinh((90 - scaling.centre[0]) / scaling.scale[0])
+    np.testing.assert_allclose(seen[0, 0], expected, rtol=1e-5)
+    assert expected < 12
+    assert np.nanstd(seen[0, 4:]) > 0.6
+    # Where more than half is one value, the median distance is 0.
+    raw = np.zeros((1, 32, 64, 64), np.float32)
+    raw[0, :10] = rng.normal(3, 1, (10, 64, 64))
+    flat = Sample("dark", Volume.from_array(raw, axes="czyx"))
+    np.testing.assert_allclose(estimate_normalization([flat], "asinh", 0, "refuse").scale, raw.std(), rtol=1e-3)
+
+
 def test_a_constant_image_is_refused_and_named():
     with pytest.raises(DataError, match=r"Channel 0 of the image is constant \(7 everywhere"):
         estimate_normalization([made(np.full((8, 8, 8), 7, np.uint8))], "zscore", 0, "refuse")

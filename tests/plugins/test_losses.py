@@ -11,6 +11,7 @@ ALL = {
     "bce": losses.bce(),
     "bce weighted": losses.bce(positive_weight=(2.0, 0.5, 3.0)),
     "cross_entropy": losses.cross_entropy(),
+    "cross_entropy balanced": losses.cross_entropy(class_weights=(1.0, 4.0, 1.0), balance=0.5),
     "cross_entropy weighted": losses.cross_entropy(class_weights=(1.0, 4.0, 0.0)),
     "focal": losses.focal(),
     "focal balanced": losses.focal(alpha=0.25, class_weights=(1.0, 2.0, 3.0)),
@@ -96,6 +97,27 @@ def test_cross_entropy_of_classes():
     reference = torch.nn.functional.cross_entropy(logits, target, torch.tensor(w).float(), reduction="none")
     factor = torch.tensor(w)[target] * mask[:, 0]
     torch.testing.assert_close(weighted, ((reference * mask[:, 0]).sum() / factor.sum()).float())
+
+
+def test_balanced_cross_entropy_is_the_mean_of_the_classes_in_the_batch():
+    logits, target, mask = batch(True)
+    target[target == 2] = 1
+    target[0, 0, 0, 0], mask[0, 0, 0, 0, 0] = 0, 1
+    mask[(target == 0)[:, None]] = 0
+    mask[0, 0, 0, 0, 0] = 1  # class 0 in a single known voxel, class 1 in many, class 2 in none
+    terms = torch.nn.functional.cross_entropy(logits, target, reduction="none")
+    known = mask[:, 0] > 0
+    expected = (terms[0, 0, 0, 0] + terms[known & (target == 1)].mean()) / 2
+    torch.testing.assert_close(losses.cross_entropy(balance=1.0)(logits, target, mask), expected)
+    weighted = losses.cross_entropy(balance=1.0, class_weights=(3.0, 1.0, 1.0))(logits, target, mask)
+    expected = (3 * terms[0, 0, 0, 0] + terms[known & (target == 1)].mean()) / 4
+    torch.testing.assert_close(weighted, expected)
+    count = int((known & (target == 1)).sum())
+    expected = (terms[0, 0, 0, 0] + count**-0.5 * terms[known & (target == 1)].sum()) / (1 + count**0.5)
+    torch.testing.assert_close(losses.cross_entropy(balance=0.5)(logits, target, mask), expected)
+    wild = torch.where(known, target, torch.full_like(target, 255))  # a reserved id where nothing is known
+    expected = losses.cross_entropy(balance=1.0)(logits, target, mask)
+    torch.testing.assert_close(losses.cross_entropy(balance=1.0)(logits, wild, mask), expected)
 
 
 def test_cross_entropy_of_channels_weighs_them():

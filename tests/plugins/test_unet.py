@@ -5,7 +5,7 @@ import segkit
 from segkit.contracts import call_network
 from segkit.errors import UsageError
 from segkit_unet import attention_resunet, attention_unet, unet
-from segkit_unet._attention import AttentionGate
+from segkit_unet._attention import AttentionGate, SelfAttention
 from segkit_unet._blocks import Layers
 from segkit_unet._levels import Levels
 
@@ -166,3 +166,48 @@ def test_the_registry_validates_the_shared_options(isolated_plugins):
         segkit.architectures["unet"](1, 1, width=0)
     with pytest.raises(UsageError, match="anisotropy"):
         segkit.architectures["unet"](1, 1, anisotropy=0.5)
+
+
+@pytest.mark.parametrize("factory", FAMILY)
+@pytest.mark.parametrize("extent", [(5, 13, 7), (1, 1, 1)])
+def test_self_attention_keeps_any_extent(factory, extent):
+    network = factory(2, 3, bottleneck="self_attention", **SMALL)
+    assert network(torch.randn(2, 2, *extent)).shape == (2, 3, *extent)
+    planes = factory(2, 3, dimensions="2d", bottleneck="self_attention", **SMALL)
+    assert call_network(planes, torch.randn(2, 2, *extent)).shape == (2, 3, *extent)
+
+
+def test_self_attention_sees_all_of_its_sample_and_the_halo_says_that_none_is_enough():
+    kinds = ("convolution", "self_attention")
+    near, far = (
+        unet(1, 1, dimensions="2d", width=4, depth=2, normalization="batch", bottleneck=kind).eval() for kind in kinds
+    )
+    assert near.reach == far.reach
+    assert near.halo[1] >= near.reach[1]
+    assert far.halo == (0, 8, 8)  # two strides
+    for network, reaches in ((near, False), (far, True)):
+        raw = torch.randn(2, 1, 96, 96, requires_grad=True)
+        (gradient,) = torch.autograd.grad(network(raw)[0, 0, 8, 8], raw)
+        assert bool(gradient[0, 0, 80:, 80:].abs().max() > 0) is reaches
+        assert gradient[1].abs().max() == 0  # another sample
+
+
+def test_self_attention_is_the_formula_for_every_head():
+    layer = SelfAttention(128)
+    assert layer.heads == 2
+    assert [SelfAttention(channels).heads for channels in (16, 200, 1024)] == [1, 1, 16]
+    features = torch.randn(2, 128, 3, 5)
+    voxels = layer.norm(features.flatten(2).transpose(1, 2))
+    query, key, value = layer.looked_for(voxels).split(128, -1)
+    heads = []
+    for part in (slice(0, 64), slice(64, 128)):
+        alike = (query[..., part] @ key[..., part].transpose(1, 2) / 8).softmax(-1)
+        heads.append(alike @ value[..., part])
+    expected = features + layer.taken(torch.cat(heads, -1)).transpose(1, 2).reshape(features.shape)
+    torch.testing.assert_close(layer(features), expected)
+
+
+def test_self_attention_follows_its_input_around():
+    layer = SelfAttention(16)
+    features = torch.randn(1, 16, 4, 6)
+    torch.testing.assert_close(layer(features.flip(-1)), layer(features).flip(-1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from segkit.metrics.confusion import Confusion
 from segkit.metrics.contingency import Contingency, Overlaps
 from segkit.metrics.located import TraceError, locate_errors
 from segkit.metrics.matching import DSB_THRESHOLDS, Matching, match, mean_average_precision
@@ -27,6 +28,7 @@ __all__ = [
     "RunLength",
     "SCORES",
     "Skeletons",
+    "Confusion",
     "Contingency",
     "Explanation",
     "Matching",

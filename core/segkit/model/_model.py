@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -113,7 +113,8 @@ class Model:
             )
             in_channels = int(description["in_channels"])
             scaling = description["normalization"]
-            normalization = Normalization(tuple(scaling["centre"]), tuple(scaling["scale"]))
+            compressed = bool(scaling.get("compressed", False))
+            normalization = Normalization(tuple(scaling["centre"]), tuple(scaling["scale"]), compressed)
             z, y, x = description["patch_shape"]
             size = description["voxel_size"]
             voxel_size = (float(size[0]), float(size[1]), float(size[2]))
@@ -152,7 +153,7 @@ class Model:
         description = {
             **{key: {"name": choice.name, "options": dict(choice.options)} for key, choice in chosen.items()},
             "in_channels": self.in_channels,
-            "normalization": {"centre": self.normalization.centre, "scale": self.normalization.scale},
+            "normalization": asdict(self.normalization),
             "patch_shape": self.patch_shape,
             "voxel_size": self.voxel_size,
             "unit": self.unit,

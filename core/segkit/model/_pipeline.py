@@ -170,6 +170,8 @@ class Pipeline:
                     np.copyto(part, np.float32(centre), where=~np.isfinite(part))
                 part -= np.float32(centre)
                 part /= np.float32(scale)
+                if scaling.compressed:
+                    np.arcsinh(part, out=part)
 
     def _new_buffer(self) -> torch.Tensor:
         shape = (self.batch, self.image.channels, *self.tiling.tile_shape)

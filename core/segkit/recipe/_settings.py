@@ -71,7 +71,9 @@ class Sampling:
     memory
         Memory for decoded voxels, in each process; part of what is computed, because it decides which patches are apart.
     normalization
-        Subtract the mean and divide by the standard deviation of the training image, or feed its numbers as they are.
+        Subtract the mean and divide by the standard deviation of the training image, channel by channel; or the median
+        and a deviation that outliers do not move, and then compress what is far from it by an inverse hyperbolic sine, for
+        images whose bright parts would leave no contrast to the rest; or feed its numbers as they are.
     non_finite
         What to do with NaN or infinite voxels: refuse the data, or leave such voxels out of the training.
     workers
@@ -86,7 +88,7 @@ class Sampling:
     class_weights: Annotated[tuple[Annotated[float, Ge(0)], ...], Advanced] = ()
     reuse: Annotated[int, Ge(1), Le(1024), Unit("patches"), Advanced] = 32
     memory: Annotated[int, Ge(1), Unit("MiB"), Advanced] = 512
-    normalization: Annotated[Literal["zscore", "none"], Advanced] = "zscore"
+    normalization: Annotated[Literal["zscore", "asinh", "none"], Advanced] = "zscore"
     non_finite: Annotated[Literal["refuse", "mask"], Advanced] = "refuse"
     workers: Annotated[int, Ge(1), Le(64), Advanced] = 2
 

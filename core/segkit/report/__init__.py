@@ -3,6 +3,7 @@
 from segkit.report._comparison import Comparison, Difference, compare
 from segkit.report._comparison_page import interval_text, write_comparison
 from segkit.report._comparison_picture import draw_comparison
+from segkit.report._confusion import draw_confusion
 from segkit.report._errors import draw_errors, error_sections
 from segkit.report._estimates import Estimate, difference_of, estimate
 from segkit.report._findings import Finding, find_problems
@@ -23,6 +24,7 @@ __all__ = [
     "compare",
     "difference_of",
     "draw_comparison",
+    "draw_confusion",
     "draw_errors",
     "draw_slices",
     "draw_traces",

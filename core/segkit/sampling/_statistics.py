@@ -16,12 +16,19 @@ __all__ = ["estimate_normalization", "non_finite_error"]
 
 _PATCHES = 64
 _PATCH_SHAPE = (32, 64, 64)
+_KEPT = 4096  # voxels of each patch, evenly spread, of which medians are taken
 
 
 def estimate_normalization(
-    samples: Sequence[Sample], method: Literal["zscore", "none"], seed: int, non_finite: Literal["refuse", "mask"]
+    samples: Sequence[Sample],
+    method: Literal["zscore", "asinh", "none"],
+    seed: int,
+    non_finite: Literal["refuse", "mask"],
 ) -> Normalization:
     """Return the scaling of each channel, from up to 64 patches spread over all samples by their size.
+
+    ``asinh`` takes the median, and 1.4826 times the median distance from it, which is the standard deviation of normally
+    distributed values.
 
     Raises
     ------
@@ -40,6 +47,7 @@ def estimate_normalization(
     sizes = np.array([sample.raw.box.size for sample in samples], float)
     count, total, squares = 0, np.zeros(channels), np.zeros(channels)
     shift: np.ndarray | None = None
+    kept: list[np.ndarray] = []
     for number in range(_PATCHES):
         g = rng(seed, 0, number, "statistics")
         sample = samples[
@@ -55,6 +63,8 @@ def estimate_normalization(
         values = values[:, finite]
         if values.shape[1] == 0:
             continue
+        if method == "asinh":
+            kept.append(values[:, :: -(-values.shape[1] // _KEPT)])
         shift = values.mean(axis=1) if shift is None else shift  # sums around a typical value keep their digits
         count += values.shape[1]
         total += (values - shift[:, None]).sum(axis=1)
@@ -70,7 +80,13 @@ def estimate_normalization(
             f"Channel {int(constant[0])} of the image is constant ({shift[constant[0]]:g} everywhere that was looked): there is "
             f"nothing to learn from it. Check that the right file is named as the image: {names}."
         )
-    return Normalization(tuple((shift + mean).tolist()), tuple(deviation.tolist()))
+    if method == "zscore":
+        return Normalization(tuple((shift + mean).tolist()), tuple(deviation.tolist()))
+    seen = np.concatenate(kept, axis=1)
+    centre = np.median(seen, axis=1)
+    spread = 1.4826 * np.median(np.abs(seen - centre[:, None]), axis=1)
+    spread = np.where(spread > 0, spread, deviation)  # more than half of the voxels alike, such as an empty background
+    return Normalization(tuple(centre.tolist()), tuple(spread.tolist()), compressed=True)
 
 
 def non_finite_error(sample: Sample, box: Box, finite: np.ndarray) -> DataError:
