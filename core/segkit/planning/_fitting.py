@@ -68,7 +68,8 @@ def fit_size(facts: Facts, draft: Draft, build: Build) -> StepCost:
         batch = draft["sampling.batch_size"] // 2
         draft.choose("sampling.batch_size", batch, "A larger batch does not fit the memory.")
         cost = _seconds(build(draft))
-    memory = "" if cost.memory is None else f" and {max(cost.memory, 2**20) / 2**30:.2g} GiB"
+    # What an earlier step gave back is not seen to be taken again: a small number says nothing.
+    memory = "" if cost.memory is None or cost.memory < 2**26 else f" and {cost.memory / 2**30:.2g} GiB"
     draft.choose(
         "architecture.width",
         width,
@@ -79,11 +80,6 @@ def fit_size(facts: Facts, draft: Draft, build: Build) -> StepCost:
             else f"even so, fewer than {_ENOUGH} steps fit into {facts.minutes:g} minutes."
         ),
     )
-    if cost.seconds > allowed:
-        draft.note(
-            f"Only about {_TRAINING * 60 * facts.minutes / cost.seconds:.0f} steps fit into {facts.minutes:g} minutes. Give more "
-            "with --budget, or expect a first impression."
-        )
     return cost
 
 
@@ -120,6 +116,10 @@ def choose_schedule(facts: Facts, draft: Draft, seconds: float | None) -> None:
             else f"About {steps / epoch:,.0f} times through the data; {facts.minutes:g} minutes would allow {affordable:,.0f}."
         )
         draft.choose("training.steps", steps, why)
+        if affordable < _ENOUGH:
+            draft.note(
+                f"Only {steps} steps fit into {facts.minutes:g} minutes. Give more with --budget, or expect a first impression."
+            )
     warmup = max(5, min(200, steps // 20))
     draft.choose("schedule.name", "cosine", "Ends at a low rate after the planned time, wherever that is.")
     draft.choose("schedule.warmup", warmup, "A twentieth of the steps: the first gradients of new weights are large.")

@@ -104,7 +104,7 @@ def range_test(
     -------
     RangeTest
         The losses and a suggestion: the rate at which the loss falls fastest, but no more than a tenth of the one at which it
-        rises again.
+        rises again or, where the test did not get that far, is lowest.
 
     Raises
     ------
@@ -205,15 +205,12 @@ def judge(rates: Sequence[float], losses: Sequence[float], diverged: float | Non
             tuple(rates), tuple(losses), tuple(smooth.tolist()), None, diverged, suggestion, reason, seconds
         )
     steepest = float(rates[int(slopes[: bottom + 1].argmin())])
-    limit = diverged / 10 if diverged is not None else float(rates[bottom]) / 3
+    limit = (diverged if diverged is not None else float(rates[bottom])) / 10
     chosen = min(steepest, limit)
     if chosen == steepest:
         reason = f"The loss falls fastest there; it {_end_of(diverged, rates[bottom])}."
     else:
-        reason = (
-            f"The loss {_end_of(diverged, rates[bottom])}, and this is a {'tenth' if diverged else 'third'} of that rate; it falls "
-            f"fastest at {steepest:.1e}."
-        )
+        reason = f"The loss {_end_of(diverged, rates[bottom])}, and this is a tenth of that rate; it falls fastest at {steepest:.1e}."
     return RangeTest(
         tuple(rates),
         tuple(losses),
