@@ -7,7 +7,7 @@ from segkit.analysis._leakage import Leakage, TwinPair, leakage
 from segkit.analysis._parts import Parts, PartTest, compare_parts
 from segkit.analysis._pictures import draw_samples
 from segkit.analysis._plots import draw_distributions, draw_split
-from segkit.analysis._survey import Survey, fingerprint, survey
+from segkit.analysis._survey import Survey, fingerprint, survey, telling_channels
 
 __all__ = [
     "AxisCorrelation",
@@ -33,4 +33,5 @@ __all__ = [
     "fingerprint",
     "leakage",
     "survey",
+    "telling_channels",
 ]

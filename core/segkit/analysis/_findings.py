@@ -11,7 +11,7 @@ import numpy as np
 
 from segkit.analysis._fingerprint import Fingerprint, SampleRow
 from segkit.analysis._outliers import outlying
-from segkit.analysis._survey import Survey
+from segkit.analysis._survey import Survey, telling_channels
 from segkit.analysis._thumbnails import Twin, find_twins
 
 __all__ = ["Finding", "find"]
@@ -103,16 +103,11 @@ def _channels(survey: Survey) -> Iterator[Finding]:
         yield Finding(
             "channels", "warning", f"Channel {', '.join(constant)} is the same everywhere: choose the others."
         )
-    values = survey.values
-    same = [
-        found.intensity[b].name
-        for b in range(1, len(values))
-        if found.intensity[b].sd > 0 and any(np.array_equal(values[a], values[b], equal_nan=True) for a in range(b))
-    ]
+    telling = telling_channels(survey)
+    same = [c.name for number, c in enumerate(found.intensity) if c.sd > 0 and number not in telling]
     if same:
-        yield Finding(
-            "channels", "warning", f"Channel {', '.join(same)} repeats an earlier one: a single one says as much."
-        )
+        text = f"Channel{'s' * (len(same) > 1)} {', '.join(same)} repeat{'s' * (len(same) == 1)} an earlier one, which says as much."
+        yield Finding("channels", "warning", text)
     rows = [row for row in found.rows if row.not_finite]
     if rows:
         share = max(channel.not_finite for channel in found.intensity)

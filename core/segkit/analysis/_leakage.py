@@ -160,6 +160,7 @@ def leakage(
     held_out: Sequence[Sample],
     *,
     known: Survey | None = None,
+    correlation: Sequence[AxisCorrelation] | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Leakage:
@@ -171,6 +172,8 @@ def leakage(
         The parts, such as `segkit.sampling.split_samples` makes them.
     known
         A survey of the data before they were split, so that whole samples are not read again; None reads them.
+    correlation
+        What `segkit.analysis.autocorrelation` says of the data; None measures it where an image is in both parts.
     seed
         Decides which regions are looked at for the correlation.
     progress
@@ -187,7 +190,7 @@ def leakage(
     first = [row for row, number in enumerate(found.numbers) if number < len(train)]
     second = [row for row, number in enumerate(found.numbers) if number >= len(train)]
     twins, copies = _twins(found, first, second)
-    near = _Nearness.of(train, held_out, seed)
+    near = _Nearness.of(train, held_out, correlation, seed)
     shared, grouped = _shared_groups([s.name for s in train], [s.name for s in held_out])
     return Leakage(
         len(train),
@@ -231,14 +234,20 @@ class _Nearness:
     mapped: bool = False
 
     @classmethod
-    def of(cls, train: Sequence[Sample], held_out: Sequence[Sample], seed: int) -> _Nearness:
+    def of(
+        cls,
+        train: Sequence[Sample],
+        held_out: Sequence[Sample],
+        correlation: Sequence[AxisCorrelation] | None,
+        seed: int,
+    ) -> _Nearness:
         places = [place_of(sample) for sample in train]
         held = [place_of(sample) for sample in held_out]
         both = {place.origin for place in places} & {place.origin for place in held}
         if not both:
             return cls()
         members = [s for s, p in zip([*train, *held_out], [*places, *held], strict=True) if p.origin in both]
-        correlation = autocorrelation(members, seed=seed)
+        correlation = autocorrelation(members, seed=seed) if correlation is None else correlation
         reach = {level: [_reach(correlation, axis, level) for axis in "zyx"] for level in ("half", "tenth")}
         boxes = {origin: [place.box for place in places if place.origin == origin] for origin in both}
         ends = {
@@ -267,7 +276,7 @@ class _Nearness:
             near["half"] / total,
             near["tenth"] / total,
             min(gaps, key=max),
-            correlation,
+            tuple(correlation),
             any(place.mapped for place in held if place.origin in both),
         )
 

@@ -124,7 +124,9 @@ def compare_parts(
     for what, of in _MEASURES.items():
         values = [[value for row in part if (value := of(row)) is not None] for part in rows]
         a, b = Spread.of(values[0]), Spread.of(values[1])
-        if a is not None and b is not None and (what == "brightness" or found.fingerprint.labels.objects is not None):
+        if what != "brightness" and found.fingerprint.labels.objects is None:
+            continue
+        if a is not None and b is not None and min(a.minimum, b.minimum) < max(a.maximum, b.maximum):
             result = ks_2samp(*values)
             tests.append(PartTest(what, a, b, float(result.statistic), float(result.pvalue)))
     counts = [tuple(row.objects for row in part if row.objects is not None) for part in rows]

@@ -28,6 +28,7 @@ _LONGEST = 1024  # voxels along the longer side of what is drawn
 _PLANES = 9
 _COLUMNS = 4
 _MOST = 8
+_FEW = 2  # samples up to which several planes of each are drawn
 _OUTLINE = (1.0, 0.80, 0.0)
 
 
@@ -53,6 +54,7 @@ def worth_seeing(survey: Survey, findings: Sequence[Finding] | None = None) -> l
         order = sorted(range(len(rows)), key=lambda number: rows[number].mean)
         for at, name in ((0, "darkest"), (len(order) // 2, "median"), (-1, "brightest")):
             chosen.setdefault(order[at], name)
+    chosen.setdefault(max(range(len(rows)), key=lambda number: rows[number].mean), "brightest")
     by_name = {row.name: number for number, row in enumerate(rows)}
     told = [f for f in (find(survey) if findings is None else findings) if f.samples and len(f.samples) < len(rows)]
     for rank in range(2):
@@ -81,16 +83,20 @@ def draw_samples(survey: Survey, findings: Sequence[Finding] | None = None) -> b
 
     chosen = worth_seeing(survey, findings)
     views = [(_view(survey.samples[survey.numbers[row]]), row, why) for row, why in chosen]
+    if len(chosen) <= _FEW:
+        views = [(view, row, "") for row, _ in chosen for view in _planes(survey.samples[survey.numbers[row]])] or views
     columns = min(_COLUMNS, len(views))
     lines = -(-len(views) // columns)
     tallest = max(view.picture.shape[0] / view.picture.shape[1] for view, _, _ in views)
-    figure = Figure(figsize=(3.1 * columns, lines * (3.1 * min(tallest, 2) + 0.5)), dpi=110, layout="constrained")
+    figure = Figure(figsize=(3.1 * columns, lines * (3.1 * min(tallest, 2) + 0.35)), dpi=110, layout="constrained")
     axes = figure.subplots(lines, columns, squeeze=False).ravel()
+    several = sum(count.id != 0 for count in survey.fingerprint.labels.classes) > 1
     marks = survey.fingerprint.labels.object_voxels is not None and survey.fingerprint.labels.object_voxels.p95 <= 4
     for place, (view, row, why) in zip(axes, views, strict=False):
         name = survey.fingerprint.rows[row].name
-        place.set_title(f"{why}\n{name if len(name) < 38 else '...' + name[-35:]}{view.where}", fontsize=8, pad=3)
-        _draw(place, view, survey.fingerprint.labels.kind == "classes", marks)
+        title = f"{name if len(name) < 38 else '...' + name[-35:]}{view.where}"
+        place.set_title(f"{why}\n{title}" if why else title, fontsize=8, pad=3)
+        _draw(place, view, several, marks)
     for place in axes:
         place.set_axis_off()
     return png(figure)
@@ -106,22 +112,23 @@ def png(figure: Any) -> bytes:
     return picture.getvalue()
 
 
-def _draw(axes: Axes, view: _View, classes: bool, marks: bool) -> None:
+def _draw(axes: Axes, view: _View, several: bool, marks: bool) -> None:
     scale = max(1, round(_SIDE / max(view.ids.shape)))
     picture = view.picture.repeat(scale, axis=0).repeat(scale, axis=1)
     ids = view.ids.repeat(scale, axis=0).repeat(scale, axis=1)
     if not view.known.all() and view.known.mean() > 0.5:
         known = view.known.repeat(scale, axis=0).repeat(scale, axis=1)
         picture = np.where(known[..., None], picture, 0.45 * picture)
-    several = classes and len(np.unique(ids[ids != 0])) > 1
     if not marks:
         edge = np.zeros(ids.shape, bool)
         edge[:, 1:] |= ids[:, 1:] != ids[:, :-1]
         edge[1:] |= ids[1:] != ids[:-1]
         edge[:, :-1] |= edge[:, 1:].copy()  # two pixels wide
         edge[:-1] |= edge[1:].copy()
-        inner = np.where(ids == 0, np.maximum(np.roll(ids, 1, 0), np.roll(ids, 1, 1)), ids)
-        colours = _class_colours(inner) if several else np.broadcast_to(np.array(_OUTLINE), (*ids.shape, 3))
+        colours = np.broadcast_to(np.array(_OUTLINE), (*ids.shape, 3))
+        if several:
+            near = np.max([np.roll(ids, shift, axis) for shift in (1, -1, 2, -2) for axis in (0, 1)], axis=0)
+            colours = _class_colours(np.where(ids == 0, near, ids))
         picture = np.where(edge[..., None], colours, picture)
     axes.imshow(picture, interpolation="antialiased", aspect="equal")
     if marks:
@@ -142,10 +149,18 @@ def _class_colours(ids: Array) -> Array:
     return found
 
 
-def _view(sample: Sample) -> _View:
-    """Read the plane that holds most foreground, at most 1024 voxels wide, from the middle of the sample."""
+def _planes(sample: Sample) -> list[_View]:
+    """Return four planes of a solid; none of a plane."""
+    depth = sample.raw.spatial_shape[0]
+    return [_view(sample, round(at * (depth - 1))) for at in (0.1, 0.37, 0.63, 0.9)] if depth >= _COLUMNS else []
+
+
+def _view(sample: Sample, at: int | None = None) -> _View:
+    """Read a plane, or the one that holds most foreground, at most 1024 voxels wide, from the middle of the sample."""
     depth, height, width = sample.raw.spatial_shape
     y, x = (max(0, (n - _LONGEST) // 2) for n in (height, width))
+    if at is not None:
+        return _seen(sample, _plane(at, y, x, height, width), f", z {at}")
     planes = sorted({int(z) for z in np.linspace(0, depth - 1, min(depth, _PLANES) + 2)[1:-1].round()})
     best, most = planes[len(planes) // 2], -1
     for z in planes if sample.labels is not None and depth > 1 else ():
@@ -153,10 +168,13 @@ def _view(sample: Sample) -> _View:
         held = int(np.count_nonzero(ids)) or int(np.count_nonzero(known)) // 1_000_000
         if held > most:
             best, most = z, held
-    box = _plane(best, y, x, height, width)
+    return _seen(sample, _plane(best, y, x, height, width), f", z {best}" if depth > 1 else "")
+
+
+def _seen(sample: Sample, box: Box, where: str) -> _View:
     ids, known = _labels(sample, box)
     block = sample.raw.read(box).reshape(sample.raw.channels, *box.shape)[:, 0].astype(np.float64)
-    return _View(_coloured(block), ids, known, f", z {best}" if depth > 1 else "")
+    return _View(_coloured(block), ids, known, where)
 
 
 def _plane(z: int, y: int, x: int, height: int, width: int) -> Box:

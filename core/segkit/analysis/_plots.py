@@ -10,7 +10,7 @@ import numpy as np
 from segkit.analysis._correlation import AxisCorrelation
 from segkit.analysis._parts import Parts
 from segkit.analysis._pictures import png
-from segkit.analysis._survey import Survey
+from segkit.analysis._survey import Survey, telling_channels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,12 +94,15 @@ def _named(axes: Axes, across: str, up: str) -> None:
 
 
 def _histogram(axes: Axes, values: Sequence[float] | np.ndarray, across: str, up: str) -> None:
+    from matplotlib.ticker import NullFormatter
+
     array = np.asarray(values, np.float64)
     low, high = float(array.min()), float(array.max())
     decades = low > 0 and high / low > 30
     if decades:
         bins = np.geomspace(low, high * 1.0001, 28)
         axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter(NullFormatter())
     else:
         whole = bool((array == array.round()).all()) and high - low < 28
         bins = np.arange(low - 0.5, high + 1) if whole else np.linspace(low, high if high > low else low + 1, 28)
@@ -113,9 +116,11 @@ def _intensity(axes: Axes, survey: Survey) -> None:
     from matplotlib import colormaps
 
     channels = survey.fingerprint.intensity
-    live = [n for n, channel in enumerate(channels) if channel.sd > 0] or [0]
+    live = telling_channels(survey)
     low, high = min(channels[n].p0_5 for n in live), max(channels[n].p99_5 for n in live)
     bins = np.linspace(low, high if high > low else low + 1, 60)
+    if np.issubdtype(np.dtype(survey.fingerprint.dtype), np.integer):  # as many whole numbers in each bin
+        bins = np.arange(np.floor(low) - 0.5, high + 1, max(1, round((high - low) / 60)))
     for order, number in enumerate(live):
         values = survey.values[number]
         values = values[np.isfinite(values)]

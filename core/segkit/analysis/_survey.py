@@ -19,7 +19,7 @@ from segkit.geometry import Triple
 from segkit.progress import Progress, silent
 from segkit.volume import Spacing
 
-__all__ = ["Survey", "fingerprint", "survey"]
+__all__ = ["Survey", "fingerprint", "survey", "telling_channels"]
 
 Array = np.ndarray[Any, Any]
 
@@ -142,6 +142,16 @@ def survey(
     sizes = np.concatenate([regions.voxels[regions.complete] for regions in chosen])
     numbers = [one.reading.which for one in measured]
     return Survey(samples, found, [one.thumbnail for one in measured], numbers, values, sizes, measured)
+
+
+def telling_channels(survey: Survey) -> list[int]:
+    """Return the channels that change and do not repeat another one; the first where there is none."""
+    values, found = survey.values, survey.fingerprint.intensity
+    telling: list[int] = []
+    for number, channel in enumerate(found):
+        if channel.sd > 0 and not any(np.array_equal(values[number], values[n], equal_nan=True) for n in telling):
+            telling.append(number)
+    return telling or [0]
 
 
 def _kind(samples: Sequence[Sample], measured: Sequence[Measured], objects: bool | None) -> LabelKind:

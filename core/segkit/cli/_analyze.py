@@ -17,7 +17,7 @@ from segkit.cli._options import progress_bar
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from segkit.analysis import AxisCorrelation, Finding, Fingerprint, Leakage, Parts, Spread, Survey
+    from segkit.analysis import AxisCorrelation, Finding, Intensity, Leakage, Parts, Spread, Survey
     from segkit.contracts import Sample
     from segkit.recipe import Recipe, Split
 
@@ -97,7 +97,7 @@ def analyze_command(
         found = survey(samples, objects=objects, seed=seed, progress=move)
     findings = find(found)
     correlation = autocorrelation(samples, seed=seed)
-    parts = _split(samples, recipe, splitting, found, seed)
+    parts = _split(samples, recipe, splitting, found, correlation, seed)
     make_dirs(out)
     pictures = {
         "samples.png": draw_samples(found, findings),
@@ -115,7 +115,7 @@ def analyze_command(
         "split": parts.as_dict(),
     }
     replace_file(out / "summary.json", (json.dumps(summary, indent=1, allow_nan=False) + "\n").encode())
-    lines = _lines(found.fingerprint, correlation)
+    lines = _lines(found, correlation)
     _write_page(out / "index.html", data, lines, findings, parts, pictures)
     _print(lines, findings, parts)
     click.echo(f"written: {out / 'index.html'}")
@@ -143,7 +143,12 @@ class _Split:
 
 
 def _split(
-    samples: Sequence[Sample], recipe: Recipe | None, pairs: tuple[str, ...], found: Survey, seed: int
+    samples: Sequence[Sample],
+    recipe: Recipe | None,
+    pairs: tuple[str, ...],
+    found: Survey,
+    correlation: Sequence[AxisCorrelation],
+    seed: int,
 ) -> _Split:
     from segkit.analysis import compare_parts, leakage
     from segkit.errors import DataError, UsageError
@@ -166,7 +171,7 @@ def _split(
         return _Split(by, None, None, "There is no split to look at: nothing is held out.")
     kind = found.fingerprint.labels.kind
     with progress_bar("Comparing the parts", "samples") as move:
-        leaks = leakage(train, held_out, known=found, seed=seed, progress=move)
+        leaks = leakage(train, held_out, known=found, correlation=correlation, seed=seed, progress=move)
     ids = kind == "objects" if kind in ("objects", "classes") else None
     return _Split(by, leaks, compare_parts(train, held_out, patch, objects=ids, known=found, seed=seed))
 
@@ -200,12 +205,15 @@ def _table(found: Survey) -> str:
     return text.getvalue()
 
 
-def _lines(found: Fingerprint, correlation: Sequence[AxisCorrelation]) -> list[tuple[str, str]]:
+def _lines(surveyed: Survey, correlation: Sequence[AxisCorrelation]) -> list[tuple[str, str]]:
     """Return the fingerprint as a short table."""
+    from segkit.analysis import telling_channels
+
+    found = surveyed.fingerprint
     labels = found.labels
     shapes = [" x ".join(map(str, shape)) for shape in found.shape]
-    size = "not known" if found.voxel_size is None else " x ".join(f"{v:g}" for v in found.voxel_size) + " nm"
-    channels = [c for c in found.intensity if c.sd > 0] or list(found.intensity)
+    size = "not known" if found.voxel_size is None else _length(found.voxel_size)
+    channels = [found.intensity[number] for number in telling_channels(surveyed)]
     out = [
         (
             "samples",
@@ -237,7 +245,14 @@ def _lines(found: Fingerprint, correlation: Sequence[AxisCorrelation]) -> list[t
     return out
 
 
-def _values(channel: Any) -> str:
+def _length(sizes: Sequence[float]) -> str:
+    """Return lengths in the unit that suits them."""
+    unit, nm = next(((u, n) for u, n in (("m", 1e9), ("mm", 1e6), ("um", 1e4)) if max(sizes) >= n), ("nm", 1.0))
+    scale = 1e3 if unit == "um" else nm
+    return " x ".join(f"{size / scale:g}" for size in sizes) + f" {unit}"
+
+
+def _values(channel: Intensity) -> str:
     text = f"{channel.mean:.4g} +- {channel.sd:.4g}, 0.5 to 99.5 % {channel.p0_5:.4g} to {channel.p99_5:.4g}"
     return text + (f", {channel.not_finite:.2%} not finite" if channel.not_finite else "")
 
@@ -258,9 +273,9 @@ def _write_page(
 ) -> None:
     from segkit.report import Section, write_page
 
-    told = [(finding.level, finding.text) for finding in findings] or [("", "Nothing stands out.")]
+    told: list[tuple[str, str]] = [(finding.level, finding.text) for finding in findings]
     sections = [
-        Section("What to know", rows=told),
+        Section("What to know", rows=told or [("note", "Nothing stands out.")]),
         Section("The data", rows=lines),
         Section("Samples", "Outlines are what is labelled.", pictures["samples.png"]),
         Section("How they are spread", "", pictures["distributions.png"]),
