@@ -185,6 +185,7 @@ def at_start(seeds: int = 3) -> list[dict[str, object]]:
                 rows.append(
                     {
                         "seed": seed,
+                        "wanted": count,
                         "objects": float(np.mean([len(np.unique(one)) - 1 for one in ids])),
                         "positive": float(target.mean()),
                         "loss": name,
@@ -218,22 +219,127 @@ def split_noise(draws: int = 400) -> dict[str, float]:
     return found
 
 
+def table(rows: list[dict[str, str]]) -> list[str]:
+    """Return the page's table: mean and 95 % interval over seeds of each setting."""
+    lines = [
+        "| images | settings | steps | Jaccard, best weights | Jaccard, last weights | with the best threshold | threshold |"
+    ]
+    lines.append("|---|---|---|---|---|---|---|")
+    for density, variant, times, _ in PLAN:
+        found = [r for r in rows if (r["density"], r["variant"], int(r["times"])) == (density, variant, times)]
+        if found:
+            scores = [interval([float(r[key]) for r in found]) for key in ("test", "test_final", "test_at_threshold")]
+            level = statistics.mean(float(r["threshold"]) for r in found)
+            about = f"{NAMES[variant]}{'' if times == 1 else f', {times} times as long'}"
+            lines.append(f"| {density} | {about} | {found[0]['steps']} | {' | '.join(scores)} | {level:.2f} |")
+    return lines
+
+
+NAMES = {"before": "before", "rule": "the whole rule", **{about: f"{about} alone" for about in ALL}}
+STUDENT = {2: 12.71, 3: 4.303, 4: 3.182, 5: 2.776}  # two-sided 95 %, by number of seeds
+
+
+def interval(values: list[float]) -> str:
+    """Return mean and half the width of the 95 % interval of the mean."""
+    if len(values) < 2:
+        return f"{values[0]:.3f}"
+    half = STUDENT[len(values)] * statistics.stdev(values) / len(values) ** 0.5
+    return f"{statistics.mean(values):.3f} ± {half:.3f}"
+
+
+def start_table(rows: list[dict[str, str]]) -> list[str]:
+    """Return the table of losses and gradients of untrained networks."""
+    lines = ["| objects | covered | " + " | ".join(f"{name}: loss, gradient, objects' share" for name in LOSSES) + " |"]
+    lines.append("|---|---|" + "---|" * len(LOSSES))
+    by_count: dict[int, list[dict[str, str]]] = {}
+    for row in rows:
+        by_count.setdefault(int(row["wanted"]), []).append(row)
+    for count, found in sorted(by_count.items()):
+        cells = []
+        for name in LOSSES:
+            mine = [r for r in found if r["loss"] == name]
+            value, gradient, share = (
+                statistics.mean(float(r[key]) for r in mine) for key in ("value", "gradient", "objects_share")
+            )
+            cells.append(f"{value:.3f}, {gradient:.2f}, {share:.1%}")
+        covered = statistics.mean(float(r["positive"]) for r in found)
+        lines.append(f"| {count} | {covered:.2%} | {' | '.join(cells)} |")
+    return lines
+
+
+def draw(rows: list[dict[str, str]], start: list[dict[str, str]], folder: Path) -> None:
+    """Draw scores by setting, curves, and losses over object counts."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from segkit.training import Run
+
+    figure = Figure(figsize=(13, 4.2), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    bars, curves, losses = figure.subplots(1, 3)
+    shown = [v for v in VARIANTS if any(r["variant"] == v and r["density"] == "dense" for r in rows)]
+    for place, variant in enumerate(shown):
+        mine = [r for r in rows if (r["density"], r["variant"], r["times"]) == ("dense", variant, "1")]
+        for key, offset, colour in (("test", -0.17, "#0b7285"), ("test_at_threshold", 0.17, "#e08a00")):
+            values = [float(r[key]) for r in mine]
+            bars.barh(place + offset, statistics.mean(values), 0.3, color=colour)
+            bars.plot(values, [place + offset] * len(values), "k.", markersize=4)
+    bars.set_yticks(range(len(shown)), [NAMES[v] for v in shown])
+    bars.invert_yaxis()
+    bars.set_xlabel("Jaccard on other images (orange: best threshold)")
+    bars.set_title("12 to 254 objects an image", fontsize=10)
+    for variant, colour in (("before", "#c8283c"), ("rule", "#2f9e6e")):
+        for times, style in ((1, "-"), (4, "--")):
+            for seed in range(3):
+                found = Run(folder / f"dense_{variant}_{times}_{seed}")
+                if (found.folder / "journal.jsonl").exists():
+                    size, points = found.recipe.sampling.batch_size, found.state().validations
+                    line = [(step * size, row["metrics"]["jaccard"]) for step, row in sorted(points.items())]
+                    label = f"{NAMES[variant]}{'' if times == 1 else ', longer'}" if seed == 0 else None
+                    curves.plot(*zip(*line, strict=True), style, color=colour, alpha=0.8, label=label)
+    curves.set_xlabel("images seen")
+    curves.set_ylabel("validation Jaccard")
+    curves.set_xscale("log")
+    curves.legend(frameon=False, fontsize=9)
+    for name, colour in zip(LOSSES, ("#0b7285", "#c8283c", "#2f9e6e"), strict=True):
+        mine = [r for r in start if r["loss"] == name]
+        counts = sorted({int(r["wanted"]) for r in mine})
+        for key, style in (("value", "-"), ("gradient", ":")):
+            means = [statistics.mean(float(r[key]) for r in mine if int(r["wanted"]) == c) for c in counts]
+            losses.plot(counts, means, style, color=colour, label=f"{name}, {'loss' if key == 'value' else 'gradient'}")
+    losses.set_xscale("symlog", linthresh=1)
+    losses.set_yscale("log")
+    losses.set_xlabel("objects an image, untrained network")
+    losses.legend(frameon=False, fontsize=8)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    replace_file(PAGE.with_suffix(".png"), picture.getvalue())
+
+
 def main() -> None:
     """Do what is not done yet, then print and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--patches", type=int, default=1024)
     parser.add_argument("--folder", type=Path, default=Path("runs/density_rule"))
+    parser.add_argument(
+        "--no-training", action="store_true", help="only what needs none, and tables and picture of what is there"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows: list[dict[str, object]] = [dict(row) for row in read_rows(PAGE)]
     done = {(row["density"], row["variant"], str(row["times"]), str(row["seed"])) for row in rows}
     plan = [(d, v, t, seed) for d, v, t, seeds in PLAN for seed in range(seeds)]
     for density, variant, times, seed in sorted(plan, key=lambda one: (one[2], one[3])):
-        if (density, variant, str(times), str(seed)) not in done:
+        if not arguments.no_training and (density, variant, str(times), str(seed)) not in done:
             row = trained(density, variant, times, seed, arguments.patches, arguments.folder)
             rows.append(row)
             write_rows(PAGE, rows)
             print({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
+    start = PAGE.with_name("density_rule_start.csv")
+    if not start.exists():
+        write_rows(start, at_start())
+    print("\n".join([*table(read_rows(PAGE)), "", *start_table(read_rows(start)), "", str(split_noise())]))
+    draw(read_rows(PAGE), read_rows(start), arguments.folder)
 
 
 if __name__ == "__main__":

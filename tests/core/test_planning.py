@@ -13,7 +13,6 @@ from segkit.analysis import ClassCount, Fingerprint, Intensity, Labels, SampleRo
 from segkit.errors import DataError, UsageError
 from segkit.planning import RULES, Plan, plan
 from segkit.planning._numbers import rounded
-from segkit.planning._task import class_weights
 from segkit.recipe import Recipe, Selection, load_recipe
 
 FILES = Selection("datasets:files", {"raw": "/nowhere/raw.tif", "labels": "/nowhere/labels.tif"})
@@ -155,17 +154,19 @@ def test_classes_without_background_that_are_mostly_unlabelled() -> None:
     found = made((1, 256, 256), labels, names=names, channels=11, intensity=(GREY,) * 11)
     recipe = planned(found).recipe
     assert recipe.task.options["class_ids"] == (1, 2, 3, 4, 5)
-    weights = recipe.loss[0].options["class_weights"]
-    assert weights[0] < weights[-1]
+    assert recipe.loss[0].options["balance"] == 0.5
     assert recipe.split.by == "groups"
     assert recipe.sampling.balance == "classes"
     assert recipe.sampling.foreground == 1
 
 
-def test_class_weights_are_limited_and_average_one() -> None:
-    weights = class_weights([1_000_000, 10_000, 1])
-    assert np.mean(weights) == pytest.approx(1, abs=0.01)
-    assert max(weights) / min(weights) == pytest.approx(10, rel=0.01)
+def test_clouds_are_compressed() -> None:
+    labels = objects(9, planar=True)
+    bright = replace(GREY, sd=2.0)
+    options = {"names": 9, "channels": 4}
+    for channel, expected in ((GREY, "zscore"), (bright, "asinh")):
+        found = made((1, 128, 128), labels, intensity=(channel,) * 4, **options)
+        assert planned(found).recipe.sampling.normalization == expected
 
 
 def test_fluorescence_and_electrons_are_varied_in_their_own_ways() -> None:

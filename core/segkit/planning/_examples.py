@@ -14,6 +14,7 @@ __all__ = ["choose_augmentation", "choose_patches", "choose_split"]
 _MANY = 5  # images, of which whole ones can be held out
 _VARIED = 0.25  # standard deviation by mean of object counts
 _FEW_VOXELS = 2**26
+_OUTLYING = 10.0  # standard deviations
 # What comes before the last number of a name: the scene, slab or plate that several images are of.
 _SCENES = (r"^(.+)[_-]\d+(?:\.\w+)*$", r"^([^_]+)_")
 
@@ -41,12 +42,26 @@ def choose_patches(facts: Facts, draft: Draft) -> None:
         draft.choose("sampling.foreground", 0.5, f"{percent} is foreground: half of the patches are placed on it.")
     else:
         draft.choose("sampling.foreground", 0.75, f"Only {percent} is foreground: most patches are placed on it.")
-    spread = ", ".join(f"{c.mean:.3g} ± {c.sd:.2g}" for c in found.intensity[:4])
-    more = "" if found.channels <= 4 else ", ..."
-    draft.choose("sampling.normalization", "zscore", f"Channels have the values {spread}{more}; networks want 0 ± 1.")
+    _choose_normalization(facts, draft)
     bad = max(channel.not_finite for channel in found.intensity)
     if bad > 0:
         draft.choose("sampling.non_finite", "mask", f"{bad:.2g} of the voxels are NaN or infinite: they are left out.")
+
+
+def _choose_normalization(facts: Facts, draft: Draft) -> None:
+    found = facts.fingerprint
+    outlying = max((channel.maximum - channel.mean) / channel.sd for channel in found.intensity)
+    if facts.modality == "bands" and outlying > _OUTLYING:
+        draft.choose(
+            "sampling.normalization",
+            "asinh",
+            f"The brightest voxel is {outlying:.0f} standard deviations above the mean: clouds and the like would leave no contrast to "
+            "the rest.",
+        )
+        return
+    spread = ", ".join(f"{c.mean:.3g} ± {c.sd:.2g}" for c in found.intensity[:4])
+    more = "" if found.channels <= 4 else ", ..."
+    draft.choose("sampling.normalization", "zscore", f"Channels have the values {spread}{more}; networks want 0 ± 1.")
 
 
 def choose_augmentation(facts: Facts, draft: Draft) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from segkit.errors import DataError
@@ -17,7 +15,6 @@ __all__ = ["choose_loss", "choose_task"]
 _TOUCHING = 0.02  # share of objects that may touch another one before they have to be told apart
 _SPREAD = 12.0  # largest by smallest diameter (percentiles 95 and 5) of objects that have one radius
 _SKEWED = 10.0  # most frequent by rarest class, above which classes are weighted
-_HEAVIEST = 10.0  # heaviest by lightest class weight
 
 
 def choose_task(facts: Facts, draft: Draft) -> None:
@@ -157,18 +154,10 @@ def _choose_class_loss(facts: Facts, draft: Draft) -> None:
             "loss.cross_entropy", {}, f"The most frequent class has {ratio:.1f} times the voxels of the rarest."
         )
     else:
-        weights = class_weights(counts)
         draft.choose(
             "loss.cross_entropy",
-            {"class_weights": weights},
-            f"The most frequent class has {ratio:,.0f} times the voxels of the rarest: classes count by one over the root of their "
-            f"share, at most {_HEAVIEST:g} times as much as the lightest one.",
+            {"balance": 0.5},
+            f"The most frequent class has {ratio:,.0f} times the voxels of the rarest: a class weighs by the root of its share, so that "
+            "rare ones are learnt and frequent ones not forgotten.",
         )
     draft.choose("loss.dice", {}, "Each class counts alike in it, however rare.")
-
-
-def class_weights(counts: Sequence[int]) -> list[float]:
-    """Return one over the root of each class's voxels, limited, with a mean of 1."""
-    raw = 1 / np.sqrt(np.maximum(np.asarray(counts, float), 1))
-    raw = np.minimum(raw / raw.min(), _HEAVIEST)
-    return [float(f"{weight:.3g}") for weight in raw / raw.mean()]

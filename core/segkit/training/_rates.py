@@ -15,6 +15,7 @@ from segkit.sampling import load_batches
 from segkit.training._distributed import World
 from segkit.training._events import Preparing, Step
 from segkit.training._fit import _addresses
+from segkit.training._optimization import highest_rate
 from segkit.training._setup import prepare
 from segkit.training._step import take_step
 
@@ -34,7 +35,7 @@ def steps_at(
     recipe
         What is trained.
     rates
-        The learning rate of each step.
+        The learning rate of each step, as ``optimizer.learning_rate`` has it: scaled by the network's depth where that is.
     folder
         Where the counts of the labels are kept, such as the folder of the run that is to come; None keeps nothing.
 
@@ -52,6 +53,7 @@ def steps_at(
     with TemporaryDirectory() as nowhere:
         setup = yield from prepare(recipe, device, folder or Path(nowhere))
     scaler = torch.amp.GradScaler(device.type, enabled=recipe.training.precision == "float16")
+    scale = highest_rate(recipe.optimizer, setup.network) / recipe.optimizer.learning_rate
     setup.network.train()
     batches = load_batches(
         _addresses(recipe, 0, alone), setup.sampler.training_example, workers=recipe.sampling.workers
@@ -59,5 +61,5 @@ def steps_at(
     with closing(batches):
         for step, rate in enumerate(rates):
             began = monotonic()
-            loss = take_step(setup, setup.network, batches, scaler, step, rate, alone)
+            loss = take_step(setup, setup.network, batches, scaler, step, scale * rate, alone)
             yield Step(step + 1, loss, rate, monotonic() - began)
