@@ -22,6 +22,7 @@ from segkit.geometry import Box, Lattice, Triple
 from segkit.metrics.contingency import Contingency
 from segkit.metrics.overlap import OverlapMetrics
 from segkit.metrics.partition import without_background
+from segkit.metrics.points import Centres, match_points
 from segkit.metrics.summary import class_scores, object_scores
 from segkit.metrics.thresholds import ThresholdCurve
 from segkit.opening import open_volume
@@ -33,7 +34,7 @@ __all__ = ["Evaluation", "evaluate"]
 
 Array = np.ndarray[Any, Any]
 Source = str | Path | Volume | Array
-Compare = Literal["objects", "classes", "foreground"]
+Compare = Literal["objects", "points", "classes", "foreground"]
 
 _MOST_CLASSES = 4096
 
@@ -85,6 +86,8 @@ def evaluate(
     channel: int | None = None,
     class_ids: tuple[int, ...] = (),
     ignore_background: bool = False,
+    radius: float = 3.0,
+    in_plane_only: bool = False,
     region: str = "",
     block_shape: Triple | None = None,
     progress: Progress = silent,
@@ -98,7 +101,9 @@ def evaluate(
     labels
         The ground truth: ids of objects or classes.
     compare
-        ``"objects"``: how well the partition into objects agrees, whatever the ids are called. ``"classes"``: overlap of
+        ``"objects"``: how well the partition into objects agrees, whatever the ids are called. ``"points"``: how many
+        objects were found where they are: the centres of mass of the ids of both volumes, matched one to one within
+        `radius`. ``"classes"``: overlap of
         each class id, where a prediction stands for its largest channel. ``"foreground"``: overlap of all that is not 0
         in the labels with the prediction above `threshold` (or with all that is not 0, if the result is not floating);
         also which threshold would be best.
@@ -117,6 +122,10 @@ def evaluate(
     ignore_background
         Whether voxels whose label is 0 do not count, as in CREMI and SNEMI3D, where 0 lies between neurons. Not for
         objects in a true background: what is found there by mistake would go unseen. Objects only.
+    radius
+        How far apart two centres may be and still match, in voxels of the finest axis. Points only.
+    in_plane_only
+        Whether only centres in the same z slice match, for stacks whose slices are images of their own. Points only.
     region
         Part of the result, such as ``"z0:100"``; empty for all that both volumes cover.
     block_shape
@@ -143,9 +152,11 @@ def evaluate(
     within = Box.parse(region, found.box) if region.strip() else None
     box, shifts = align(found, {name: volume for name, volume in volumes.items() if name != "result"}, within)
     kind: Compare = compare if compare != "auto" else "foreground" if found.dtype.kind in "fb" else "objects"
-    counter: _Pairs | _Overlap
+    counter: _Pairs | _Overlap | _Points
     if kind == "foreground":
         counter = _Overlap(found, truth, threshold, channel)
+    elif kind == "points":
+        counter = _Points(found, truth, radius, in_plane_only)
     else:
         counter = _Pairs(found, truth, kind, class_ids, ignore_background)
     costly = max(found, truth, key=lambda volume: volume.channels * volume.dtype.itemsize)
@@ -249,6 +260,46 @@ class _Pairs:
         if distinct > _MOST_CLASSES:
             raise DataError(f"The volumes hold {distinct} ids, too many to be classes. Compare them as objects.")
         return class_scores(overlaps, self._names)
+
+
+class _Points:
+    """Sums up the centres of objects."""
+
+    def __init__(self, found: Volume, truth: Volume, radius: float, in_plane_only: bool) -> None:
+        for volume in (found, truth):
+            if volume.channels != 1 or volume.dtype.kind == "f":
+                raise DataError(
+                    f"{volume.source} holds {volume.channels} channels of {volume.dtype}, which are not ids of objects. Cut it "
+                    "into objects first ('segkit segment'; with '-o connectivity=4' every z slice by itself)."
+                )
+        finest = min(found.voxel_size)
+        self._spacing = np.array([size / finest for size in found.voxel_size])
+        if in_plane_only:
+            self._spacing[0] = 4 * radius  # no two slices are within reach
+        self._radius, self._truth = radius, truth
+        self._found, self._true = Centres(), Centres()
+        self.settings: dict[str, Any] = {"radius": radius, "in_plane_only": in_plane_only}
+
+    def update(self, block: Box, found: Array, truth: Array, known: Array) -> None:
+        self._found.update(np.where(known, found[0], 0), block.start)
+        self._true.update(np.where(known, truth[0], 0), block.start)
+
+    def scores(self) -> dict[str, float]:
+        found, true = self._found.positions, self._true.positions
+        if len(true) == 1 and len(found) > 1:
+            raise DataError(
+                f"{self._truth.source} holds a single id, so it says where one object is, and {len(found)} were found. If its "
+                "marks are an object each, number them first: 'segkit segment LABELS numbered.zarr' (with '-o "
+                "connectivity=4' every z slice by itself)."
+            )
+        result = match_points(found * self._spacing, true * self._spacing, self._radius)
+        return {
+            "detection_f1": result.f1,
+            "detection_precision": result.precision,
+            "detection_recall": result.recall,
+            "segments": len(found),
+            "objects": len(true),
+        }
 
 
 class _Overlap:

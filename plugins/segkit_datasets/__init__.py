@@ -28,6 +28,7 @@ def files(
     boxes: bool = False,
     region: str = "",
     tiles: tuple[Side, Side, Side] | None = None,
+    mark_radius: Annotated[float, Ge(0), Le(64), Unit("voxels")] = 0.0,
     unlabelled: int | None = None,
     voxel_size: tuple[Nanometres, Nanometres, Nanometres] | None = None,
     weights: tuple[Annotated[float, Gt(0)], ...] = (),
@@ -54,6 +55,9 @@ def files(
     tiles
         Cut every image into pieces of about this extent in voxels (z, y, x), never smaller, each a sample of its own, so that a
         split can hold out pieces of an image; none leaves images whole.
+    mark_radius
+        For labels in which an object is a mark, such as a click on its centre: the radius, in voxels of the finest axis, of
+        the ball that each marked voxel grows to. 0 takes labels as they are.
     unlabelled
         The id in `labels` that means "not annotated", which is not background; none if every voxel is annotated.
     voxel_size
@@ -79,7 +83,8 @@ def files(
     from ._tiles import tiled
 
     sources = paired(raw, labels, mask, boxes)
-    samples = FileSamples(sources, boxes, region, unlabelled, voxel_size, weighted(len(sources), raw, weights))
+    weight = weighted(len(sources), raw, weights)
+    samples = FileSamples(sources, boxes, region, unlabelled, voxel_size, weight, mark_radius)
     return samples if tiles is None else [tile for sample in samples for tile in tiled(sample, tiles)]
 
 

@@ -14,6 +14,8 @@ from segkit.alignment import align
 from segkit.errors import DataError, UsageError
 from segkit.volume import Spacing
 
+from ._marks import grown
+
 Sources = tuple[str, str | None, str | None]
 
 
@@ -116,6 +118,7 @@ class FileSamples(Sequence[Sample]):
     unlabelled: int | None
     voxel_size: Spacing | None
     weights: Sequence[float]
+    mark_radius: float = 0.0
     _opened: dict[int, Sample] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -143,7 +146,7 @@ class FileSamples(Sequence[Sample]):
         return Sample(
             name,
             self._volume(source),
-            None if labels is None else self._volume(labels),
+            None if labels is None else self._labels(self._volume(labels)),
             None if mask is None else self._volume(mask),
             self.unlabelled,
             self.weights[at],
@@ -156,7 +159,12 @@ class FileSamples(Sequence[Sample]):
         shared, shifts = align(raw, others, raw.box)
         cut = {what: other.crop(shared.shift(shifts[what])) for what, other in others.items()}
         name = f"{Path(source).name}, {Path(str(labels)).name}"
-        return Sample(name, raw.crop(shared), cut["labels"], cut.get("mask"), self.unlabelled, self.weights[at])
+        return Sample(
+            name, raw.crop(shared), self._labels(cut["labels"]), cut.get("mask"), self.unlabelled, self.weights[at]
+        )
+
+    def _labels(self, labels: Volume) -> Volume:
+        return grown(labels, self.mark_radius, self.unlabelled) if self.mark_radius else labels
 
     def _volume(self, source: str) -> Volume:
         volume = open_volume(source, voxel_size=self.voxel_size)

@@ -21,7 +21,7 @@ def components(
     *,
     threshold: float = 0.5,
     channel: Annotated[int, Ge(0)] = 0,
-    connectivity: Literal[6, 18, 26] = 6,
+    connectivity: Literal[4, 6, 18, 26] = 6,
 ) -> Segmenter:
     """Make an object of every connected region of one channel.
 
@@ -34,7 +34,8 @@ def components(
     channel
         Channel of the prediction, counted from 0.
     connectivity
-        Neighbours of a voxel: 6 across faces, 18 across edges too, 26 across corners too.
+        Neighbours of a voxel: 6 across faces, 18 across edges too, 26 across corners too; 4 across faces within a z slice,
+        for stacks whose slices are images of their own.
 
     Notes
     -----

@@ -21,7 +21,7 @@ class Components:
 
     threshold: float
     channel: int
-    connectivity: Literal[6, 18, 26]
+    connectivity: Literal[4, 6, 18, 26]
     halo: Triple = (0, 0, 0)
     stitching: Literal["touching", "overlap"] = "touching"
 

@@ -18,7 +18,7 @@ __all__ = ["label_components"]
 Array = np.ndarray[Any, Any]
 
 
-def label_components(mask: Array, connectivity: Literal[6, 18, 26]) -> Array:
+def label_components(mask: Array, connectivity: Literal[4, 6, 18, 26]) -> Array:
     """Return ids ``(Z, Y, X)``, uint16 where they suffice, else uint32, numbered by first voxel (z, y, x).
 
     Parameters
@@ -26,16 +26,17 @@ def label_components(mask: Array, connectivity: Literal[6, 18, 26]) -> Array:
     mask
         ``(Z, Y, X)`` bool.
     connectivity
-        Neighbours of a voxel: 6 across faces, 18 across edges too, 26 across corners too.
+        Neighbours of a voxel: 6 across faces, 18 across edges too, 26 across corners too; 4 across faces within a z slice.
     """
-    rows, edges, names, count = _runs(np.ascontiguousarray(mask).view(np.uint8), {6: 1, 18: 2, 26: 3}[connectivity])
+    reach = {4: 1, 6: 1, 18: 2, 26: 3}[connectivity]
+    rows, edges, names, count = _runs(np.ascontiguousarray(mask).view(np.uint8), reach, connectivity == 4)
     ids = np.empty(mask.shape, np.uint16 if count < 2**16 else np.uint32)
     _paint(rows, edges, names, ids)
     return ids
 
 
 @compiled
-def _runs(mask: Array, reach: int) -> tuple[Array, Array, Array, int]:
+def _runs(mask: Array, reach: int, planes: bool) -> tuple[Array, Array, Array, int]:
     """Find the runs of a mask of 0 and 1, and the component of each.
 
     Parameters
@@ -44,6 +45,8 @@ def _runs(mask: Array, reach: int) -> tuple[Array, Array, Array, int]:
         ``(Z, Y, X)`` uint8.
     reach
         How many steps across faces a neighbour may be away, each along another axis: 1 to 3.
+    planes
+        Whether every z slice is by itself.
 
     Returns
     -------
@@ -73,7 +76,7 @@ def _runs(mask: Array, reach: int) -> tuple[Array, Array, Array, int]:
             parents[run] = run
         if y > 0:
             _join(rows, edges, parents, row, row - 1, reach > 1)
-        if z > 0:
+        if z > 0 and not planes:
             _join(rows, edges, parents, row, row - height, reach > 1)
         if z > 0 and reach > 1:
             if y > 0:

@@ -40,10 +40,10 @@ def _read_ids(context: click.Context, parameter: click.Parameter, text: str) -> 
 @click.option("--region", default="", help="Part of the result, such as 'z0:100, x-512:'. Default: all both cover.")
 @click.option(
     "--compare",
-    type=click.Choice(["auto", "objects", "classes", "foreground"]),
+    type=click.Choice(["auto", "objects", "points", "classes", "foreground"]),
     default="auto",
     show_default=True,
-    help="What the ids are. auto: foreground for a prediction, objects for whole numbers.",
+    help="What the ids are. auto: foreground for a prediction, objects for whole numbers. points: where objects are.",
 )
 @click.option(
     "--threshold", type=float, default=0.5, show_default=True, help="Value above which a prediction is foreground."
@@ -55,6 +55,14 @@ def _read_ids(context: click.Context, parameter: click.Parameter, text: str) -> 
 @click.option(
     "--ignore-background", is_flag=True, help="Leave out voxels labelled 0, as CREMI and SNEMI3D do between neurons."
 )
+@click.option(
+    "--radius",
+    type=click.FloatRange(0, min_open=True),
+    default=3.0,
+    show_default=True,
+    help="With points: how far apart two centres may be and still match, in voxels of the finest axis.",
+)
+@click.option("--in-plane", "in_plane_only", is_flag=True, help="With points: only centres in the same z slice match.")
 @click.option(
     "--merge-nodes",
     type=click.IntRange(0),
@@ -89,6 +97,8 @@ def evaluate_command(
     channel: int | None,
     class_ids: tuple[int, ...],
     ignore_background: bool,
+    radius: float,
+    in_plane_only: bool,
     merge_nodes: int,
     trim: float,
     scale: float,
@@ -103,6 +113,7 @@ def evaluate_command(
     \b
     Examples:
       segkit evaluate segmentation.zarr labels.h5:stack --ignore-background
+      segkit evaluate beads.zarr marks.tif --compare points --radius 3
       segkit evaluate prediction.zarr labels.tif --channel 0 --json scores.json
       segkit evaluate segmentation.zarr --skeletons traces --trim 20 --errors errors
     """
@@ -133,6 +144,8 @@ def evaluate_command(
                 channel=channel,
                 class_ids=class_ids,
                 ignore_background=ignore_background,
+                radius=radius,
+                in_plane_only=in_plane_only,
                 region=region,
                 progress=progress,
             )
@@ -168,7 +181,7 @@ def _show(evaluation: Evaluation) -> None:
     console = Console(highlight=False)
     console.print(f"compared as {evaluation.compare}: {evaluation.voxels} voxels of {evaluation.region}")
     overall = [*SCORES, "best_threshold", "best_jaccard"]  # the names of classes could make up any other
-    _print_scores(evaluation.scores, EXPLANATIONS if evaluation.compare == "objects" else overall)
+    _print_scores(evaluation.scores, EXPLANATIONS if evaluation.compare in ("objects", "points") else overall)
     parts = [name.removeprefix(f"{SCORES[0]}_") for name in evaluation.scores if name.startswith(f"{SCORES[0]}_")]
     if parts and evaluation.compare != "objects":
         each = Table(box=None, pad_edge=False)

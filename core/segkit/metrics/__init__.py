@@ -16,6 +16,7 @@ from segkit.metrics.partition import (
     variation_of_information,
     without_background,
 )
+from segkit.metrics.points import Centres, Detection, match_points
 from segkit.metrics.regression import RegressionMetrics
 from segkit.metrics.run_length import EDGE_KINDS, RunLength, Skeletons
 from segkit.metrics.summary import EXPLANATIONS, Explanation, class_scores, object_scores
@@ -28,8 +29,10 @@ __all__ = [
     "RunLength",
     "SCORES",
     "Skeletons",
+    "Centres",
     "Confusion",
     "Contingency",
+    "Detection",
     "Explanation",
     "Matching",
     "OverlapMetrics",
@@ -42,6 +45,7 @@ __all__ = [
     "coverage",
     "locate_errors",
     "match",
+    "match_points",
     "mean_average_precision",
     "object_scores",
     "overlap_scores",

@@ -105,13 +105,13 @@ class Look:
         from segkit.segmentation._passes import meet
 
         lattice, found = self.layout.lattice, [np.zeros((0, 2), np.uint64)]
-        reach = {6: 1, 18: 2, 26: 3}[self.connectivity]
+        reach = {4: 1, 6: 1, 18: 2, 26: 3}[self.connectivity]
         steps = [(z, y, x) for z, y, x in product((-1, 0, 1), repeat=3) if (z, y, x) > (0, 0, 0)]
         for step in steps:
             away = sum(map(abs, step))
             position = [p + s for p, s in zip(lattice.position(index), step, strict=True)]
             inside = all(0 <= p < n for p, n in zip(position, lattice.counts, strict=True))
-            if away > reach or not inside:
+            if away > reach or not inside or (step[0] and self.connectivity == 4):
                 continue
             other = lattice.index(position)
             mine: Array = ids[_side(Box.of_shape(ids.shape), step).slices]
