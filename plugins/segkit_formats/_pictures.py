@@ -187,7 +187,10 @@ def _decode(path: Path) -> np.ndarray[Any, Any]:
             import imagecodecs
 
             data = path.read_bytes()
-            voxels = (imagecodecs.png_decode if data.startswith(_PNG) else imagecodecs.jpeg8_decode)(data)
+            if data.startswith(_PNG):
+                voxels = _without_alpha(imagecodecs.png_decode(data))
+            else:
+                voxels = imagecodecs.jpeg8_decode(data)
         voxels = np.asarray(voxels)
         if voxels.ndim not in (2, 3) or voxels.dtype.kind not in "biuf":
             raise ValueError(f"it holds {voxels.shape} {voxels.dtype}")
@@ -197,3 +200,10 @@ def _decode(path: Path) -> np.ndarray[Any, Any]:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise DataError(f"{path} cannot be decoded: {reason}. It is damaged; copy it again.") from error
     return voxels
+
+
+def _without_alpha(voxels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Leave out the last of 2 or 4 channels where it says that nothing is transparent: many programs add such a one."""
+    if voxels.ndim != 3 or voxels.shape[2] not in (2, 4) or (voxels[..., -1] != np.iinfo(voxels.dtype).max).any():
+        return voxels
+    return voxels[..., 0] if voxels.shape[2] == 2 else voxels[..., :3]

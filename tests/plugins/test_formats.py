@@ -173,6 +173,15 @@ def test_pictures_alone_and_as_slices(tmp_path: Path, suffix: str, colour: bool)
         assert np.abs(segkit.open_volume(tmp_path).read().astype(int) - expected).max() <= 3
 
 
+def test_opaque_alpha_is_no_channel(tmp_path: Path) -> None:
+    colours = np.random.default_rng(0).integers(0, 255, (6, 7, 4), np.uint8)
+    iio.imwrite(tmp_path / "see_through.png", colours)
+    colours[..., 3] = 255
+    iio.imwrite(tmp_path / "opaque.png", colours)
+    assert segkit.open_volume(tmp_path / "see_through.png").shape == (4, 1, 6, 7)
+    check(segkit.open_volume(tmp_path / "opaque.png"), np.moveaxis(colours[..., :3], 2, 0)[:, None])
+
+
 def test_png_of_16_bits(tmp_path: Path) -> None:
     iio.imwrite(tmp_path / "a.png", ARRAY[0])
     check(segkit.open_volume(tmp_path / "a.png"), ARRAY[:1])
