@@ -15,7 +15,6 @@ from segkit.planning import RULES, Plan, plan
 from segkit.planning._numbers import rounded
 from segkit.recipe import Recipe, Selection, load_recipe
 
-FILES = Selection("datasets:files", {"raw": "/nowhere/raw.tif", "labels": "/nowhere/labels.tif"})
 LIGHT = Intensity("0", 20, 10, 0, 2, 10, 130, 255, 0.0, 0.0)
 GREY = Intensity("0", 128, 30, 0, 60, 126, 200, 255, 0.0, 0.0)
 
@@ -86,6 +85,14 @@ def test_the_written_file_is_the_recipe_with_a_reason_above_every_entry(tmp_path
         assert choice.reason.endswith((".", ":")), choice
         assert " ".join(choice.reason.split()[:3]) in "\n".join(text), choice
     assert all(len(line) <= 120 for line in text)
+
+
+def test_a_validation_dataset_is_kept_and_nothing_is_held_out(tmp_path: Path) -> None:
+    other = replace(bound(), options={**bound().options, "raw": "/nowhere/other.tif"})
+    made_plan = planned(made((1, 256, 256), objects(18, planar=True), names=40), validation_dataset=other)
+    (tmp_path / "recipe.toml").write_text(made_plan.to_toml())
+    assert load_recipe(tmp_path / "recipe.toml").validation_dataset == other
+    assert not any(choice.key.startswith("split") for choice in made_plan.choices)
 
 
 def test_every_choice_is_in_the_recipe() -> None:

@@ -91,6 +91,7 @@ def plan_command(
             found,
             samples,
             dataset=dataset,
+            validation_dataset=None if before is None else before.validation_dataset,
             minutes=budget,
             device=device,
             seed=seed if before is None else before.seed,
@@ -158,8 +159,9 @@ def _print(made: Plan, before: Recipe | None) -> None:
 
     console = Console(highlight=False)
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("setting", "value", "because"):
-        table.add_column(name, overflow="fold", no_wrap=False, style="cyan" if name == "setting" else None)
+    table.add_column("setting", no_wrap=True, style="cyan")
+    table.add_column("value", overflow="fold")
+    table.add_column("because", overflow="fold", ratio=1)
     for choice in made.choices:
         table.add_row(choice.key, Text(choice.text), Text(choice.reason))
     console.print(table)

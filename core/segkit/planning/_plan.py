@@ -54,6 +54,7 @@ def plan(
     samples: Sequence[Sample],
     *,
     dataset: Selection,
+    validation_dataset: Selection | None = None,
     minutes: float = 20.0,
     device: str = "auto",
     seed: int = 0,
@@ -70,6 +71,8 @@ def plan(
         The samples it is of.
     dataset
         The dataset they come from, which the recipe then names.
+    validation_dataset
+        What the training is validated on; None holds out a part of the samples.
     minutes
         How long the training may take, above 0.
     device
@@ -99,11 +102,15 @@ def plan(
     choose_patch(facts, draft)
     choose_patches(facts, draft)
     choose_augmentation(facts, draft)
-    choose_split(facts, draft)
+    if validation_dataset is None:
+        choose_split(facts, draft)
     note_unusual(facts, draft)
 
     def build(draft: Draft) -> Recipe:
-        tables = {**draft.tables(), "seed": seed, "dataset": {"name": dataset.name, **dataset.options}}
+        tables = {**draft.tables(), "seed": seed}
+        for key, selection in (("dataset", dataset), ("validation_dataset", validation_dataset)):
+            if selection is not None:
+                tables[key] = {"name": selection.name, **selection.options}
         if device != "auto":
             tables.setdefault("training", {})["device"] = device
         return Recipe.from_mapping(tables, Path("/"))  # every place is absolute already

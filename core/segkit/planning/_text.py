@@ -7,7 +7,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from segkit.parameters import parameters_of
-from segkit.recipe import CHOICES, Recipe
+from segkit.recipe import CHOICES, Selection
 from segkit.registry import registries
 
 if TYPE_CHECKING:
@@ -29,8 +29,9 @@ def as_toml(plan: Plan) -> str:
     lines += ["", f"seed = {plan.recipe.seed}"]
     for section in _ORDER:
         found = [choice for choice in plan.choices if choice.key.partition(".")[0] == section]
-        if section == "dataset":
-            lines += ["", "[dataset]", *_entries(_dataset(plan.recipe))]
+        if section in ("dataset", "validation_dataset"):
+            selection = getattr(plan.recipe, section)
+            lines += ["", f"[{section}]", *_entries(_dataset(selection))] if selection is not None else []
         elif section in _LISTS:
             for choice in found:
                 lines += ["", *_comment(choice.reason), f"[[{section}]]"]
@@ -64,9 +65,8 @@ def _value(value: Any) -> str:
     return tomli_w.dumps({"_": value}).removeprefix("_ = ").rstrip()
 
 
-def _dataset(recipe: Recipe) -> dict[str, Any]:
-    """Return what is not the default of the dataset."""
-    chosen = recipe.dataset
+def _dataset(chosen: Selection) -> dict[str, Any]:
+    """Return what is not the default of a dataset."""
     factory = registries["datasets"][chosen.name].factory
     defaults = {parameter.name: parameter.default for parameter in parameters_of(factory)}
     options = {key: value for key, value in chosen.options.items() if value != defaults[key]}
