@@ -55,7 +55,11 @@ def report_command(runs: tuple[Path, ...]) -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Write comparison.html, .png and .csv here.",
 )
-@click.option("--reference", metavar="NAME", help="Group that the others are compared with. Default: the first.")
+@click.option(
+    "--reference",
+    metavar="NAME",
+    help="Group that the others are compared with. Default: the first, or the best of a single folder.",
+)
 def compare_command(places: tuple[str, ...], target: Path | None, reference: str | None) -> None:
     """Compare trainings: mean scores with 95 % intervals, and whether the groups can be told apart.
 
@@ -71,6 +75,9 @@ def compare_command(places: tuple[str, ...], target: Path | None, reference: str
     from segkit.report import compare, gather, write_comparison
 
     comparison = compare(gather(_named(places)), reference=reference)
+    if len(places) == 1 and comparison.ranked:  # such as a sweep, whose first trial is as good as any other
+        unscored = [group for group in comparison.groups if group.best is None]
+        comparison = compare([*comparison.ranked, *unscored], reference=reference)
     _show(comparison)
     if target is not None:
         click.echo(f"written to {write_comparison(comparison, target)}")
@@ -100,10 +107,11 @@ def _show(comparison: Comparison) -> None:
     width = shutil.get_terminal_size((160, 24)).columns  # the fallback is for pipes, where nothing needs to be narrow
     console = Console(highlight=False, width=width)
     sense = "higher" if comparison.direction == "max" else "lower"
+    first = name if len(name := comparison.groups[0].name) <= 24 else "the first"
     table = Table(box=None, pad_edge=False)
     table.add_column("group", overflow="fold")
     table.add_column("runs", justify="right")
-    for column in (f"best {comparison.metric}", f"difference to {comparison.groups[0].name}", "verdict"):
+    for column in (f"best {comparison.metric}", f"difference to {first}", "verdict"):
         table.add_column(column, overflow="fold")
     differences = {difference.group: difference for difference in comparison.differences}
     for group in comparison.groups:
@@ -116,12 +124,9 @@ def _show(comparison: Comparison) -> None:
         table.add_row(*(Text(cell) for cell in (group.name, str(len(group.runs)), interval_text(group.best), *cells)))
     console.print(f"best validation {comparison.metric}, {sense} is better; mean over seeds [95 % interval]")
     console.print(table)
-    for reason in dict.fromkeys(d.reason for d in comparison.differences if d.verdict == "not distinguishable"):
-        console.print(f"not distinguishable: {reason}", markup=False, soft_wrap=True)
+    for reason in dict.fromkeys(f"{each.verdict}: {each.reason}" for each in comparison.differences):
+        console.print(reason, markup=False, soft_wrap=True)
     if comparison.settings:
-        # What another component is called says enough; that its options differ too goes without saying.
-        others = [key.removesuffix("name") for key in comparison.settings if key.endswith(".name")]
-        keys = [key for key in comparison.settings if key.endswith(".name") or not key.startswith(tuple(others))]
-        console.print("settings that differ: " + ", ".join(keys), markup=False, soft_wrap=True)
+        console.print("settings that differ: " + ", ".join(comparison.changed), markup=False, soft_wrap=True)
     for caution in comparison.cautions:
         console.print(f"note: {caution}", markup=False, soft_wrap=True)

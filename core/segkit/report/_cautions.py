@@ -11,16 +11,17 @@ from segkit.report._groups import Group, entries_of
 
 __all__ = ["cautions_of"]
 
+_NAMED = 6  # groups that one sentence names
 _MANY = 5  # differences, from which on one of them may well be chance
 
 # How each finding about a run reads when it is about some runs of a group.
 _SAID = {
-    "failed": "failed, and counts with what it had reached",
-    "unfinished": "not finished, and counts with what it has reached",
-    "not_finite": "had losses that are not a number",
-    "collapsed": "collapsed; the network says the same everywhere, whatever the image shows",
-    "overfitting": "overfitting at the end (the best score is of the time before)",
-    "not_converged": "still getting better at the last validation; with more steps the order may change",
+    "failed": "Failed, and counts with what it had reached",
+    "unfinished": "Not finished, and counts with what it has reached",
+    "not_finite": "Had losses that are not a number",
+    "collapsed": "Collapsed (the network says the same everywhere, whatever the image shows)",
+    "overfitting": "Overfitting at the end (the best score is of the time before)",
+    "not_converged": "Still getting better at the last validation, so that with more steps the order may change",
 }
 
 
@@ -28,8 +29,7 @@ def cautions_of(groups: Sequence[Group]) -> Iterator[str]:
     """Yield what to keep in mind when groups are compared, the gravest first."""
     yield from _other_data(groups)
     yield from _other_losses(groups)
-    for group in groups:
-        yield from _about_runs(group)
+    yield from _about_runs(groups)
     yield from _other_versions(groups)
     yield from _chances(groups)
 
@@ -70,27 +70,39 @@ def _other_losses(groups: Sequence[Group]) -> Iterator[str]:
         )
 
 
-def _about_runs(group: Group) -> Iterator[str]:
-    concerned: dict[str, list[str]] = {}
-    for run in group.runs:
-        for finding in find_problems(run.folder):
-            concerned.setdefault(finding.kind, []).append(run.name)
+def _about_runs(groups: Sequence[Group]) -> Iterator[str]:
+    concerned: dict[str, list[tuple[Group, list[str]]]] = {}
+    for group in groups:
+        found: dict[str, list[str]] = {}
+        for run in group.runs:
+            for finding in find_problems(run.folder):
+                found.setdefault(finding.kind, []).append(run.name)
+        for kind, names in found.items():
+            concerned.setdefault(kind, []).append((group, names))
     for kind, said in _SAID.items():
-        if names := concerned.get(kind):
-            yield f"{group.name}, {_some(names, len(group.runs))}: {said}."
-    if without := [run.name for run in group.runs if run.best is None]:
-        yield f"{group.name}, {_some(without, len(group.runs))}: no score, left out of the mean."
-    if group.repeats:
-        yield (
-            f"{group.name}: left out {', '.join(group.repeats)}, because another run of this recipe has the same seed. Repeating "
-            "a seed says nothing about the spread."
-        )
+        if kind in concerned:
+            yield f"{said}: {_some(concerned[kind])}."
+    without = [(group, names) for group in groups if (names := [run.name for run in group.runs if run.best is None])]
+    if without:
+        yield f"Without a score, and left out of the mean: {_some(without)}."
+    for group in groups:
+        if group.repeats:
+            yield (
+                f"{group.name}: left out {', '.join(group.repeats)}, because another run of this recipe has the same seed. "
+                "Repeating a seed says nothing about the spread."
+            )
 
 
-def _some(names: list[str], of: int) -> str:
-    if of == 1:
-        return "the only run"
-    return f"{len(names)} of {of} runs ({', '.join(names[:4])}{', …' if len(names) > 4 else ''})"
+def _some(concerned: list[tuple[Group, list[str]]]) -> str:
+    """Return which runs of which groups it is about: ``unet (seed0, seed2 of 3 runs); slow``."""
+    parts = [
+        group.name
+        if len(names) == len(group.runs)
+        else f"{group.name} ({', '.join(names[:4])}{', …' if len(names) > 4 else ''} of {len(group.runs)} runs)"
+        for group, names in concerned
+    ]
+    more = f"; and {len(parts) - _NAMED} more" if len(parts) > _NAMED else ""
+    return f"{'; '.join(parts[:_NAMED])}{more}"
 
 
 def _other_versions(groups: Sequence[Group]) -> Iterator[str]:
@@ -118,7 +130,7 @@ def _chances(groups: Sequence[Group]) -> Iterator[str]:
             f"The best of about {max(looks):.0f} validations is compared with the best of about {min(looks):.0f}: whoever looks "
             "more often finds a better one by chance. Compare the final scores too."
         )
-    if len(groups) > _MANY:
+    if len(groups) > _MANY and any(len(group.runs) > 1 for group in groups):
         yield (
             f"{len(groups) - 1} differences with an interval of 95 % each: about one in twenty excludes 0 by chance alone, more "
             "so where the reference was chosen for its score."

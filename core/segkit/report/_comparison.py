@@ -9,7 +9,7 @@ from typing import Any, Literal
 from segkit.errors import UsageError
 from segkit.report._cautions import cautions_of
 from segkit.report._estimates import Estimate, difference_of
-from segkit.report._groups import Group, entries_of
+from segkit.report._groups import Group, component_entry, entries_of
 
 __all__ = ["Comparison", "Difference", "compare"]
 
@@ -63,6 +63,27 @@ class Comparison:
     differences: tuple[Difference, ...]
     settings: dict[str, tuple[Any, ...]]
     cautions: tuple[str, ...]
+
+    @property
+    def ranked(self) -> list[Group]:
+        """The groups that have a score, the best mean first."""
+        scored = [(best.mean, number) for number, group in enumerate(self.groups) if (best := group.best)]
+        sign = -1 if self.direction == "max" else 1
+        return [self.groups[number] for _, number in sorted(scored, key=lambda entry: sign * entry[0])]
+
+    @property
+    def changed(self) -> list[str]:
+        """The entries of `settings` that say what was changed: no options that differ only because the component does."""
+
+        def says(key: str) -> bool:
+            components = self.settings.get(component_entry(key))
+            if components is None or component_entry(key) == key:
+                return True
+            alike: dict[str, Any] = {}
+            pairs = zip(map(str, components), self.settings[key], strict=True)
+            return any(alike.setdefault(component, value) != value for component, value in pairs)
+
+        return [key for key in self.settings if says(key)]
 
 
 def compare(groups: Sequence[Group], *, reference: str | None = None) -> Comparison:

@@ -39,7 +39,7 @@ def draw_comparison(comparison: Comparison) -> bytes:
 
     looks = _looks(comparison)
     states = {group.name: [Run(run.folder).state() for run in group.runs] for group in comparison.groups}
-    shown = _by_score(comparison)[:_MOST]
+    shown = comparison.ranked[:_MOST]
     height = max(6.8, 4.4 + 0.26 * len(shown))
     figure = Figure(figsize=(11, height), dpi=110, facecolor="white")
     FigureCanvasAgg(figure)
@@ -48,9 +48,11 @@ def draw_comparison(comparison: Comparison) -> bytes:
     _curves(scores, states, looks, lambda state: _validated(state, comparison.metric))
     scores.set(title=f"Validation {comparison.metric} ({sense})", xlabel="step", ylabel=comparison.metric)
     _curves(losses, states, looks, lambda state: _validated(state, None))
-    losses.set(title="Validation loss", xlabel="step", ylabel="loss")
+    # Values of different losses say nothing beside each other, their course does.
+    kinds = "es, each its own" if any(key.startswith("loss.") for key in comparison.settings) else ""
+    losses.set(title=f"Validation loss{kinds}", xlabel="step", ylabel="loss")
     _curves(training, states, looks, _smoothed)
-    training.set(title="Training loss (running mean)", xlabel="step", ylabel="loss")
+    training.set(title=f"Training loss{kinds} (running mean)", xlabel="step", ylabel="loss")
     for axes in (losses, training):
         _log_where_wide(axes)
     _intervals(best, shown, looks, comparison)
@@ -74,17 +76,11 @@ def draw_comparison(comparison: Comparison) -> bytes:
     return picture.getvalue()
 
 
-def _by_score(comparison: Comparison) -> list[Group]:
-    """Return the groups that have a score, the best first."""
-    sign = -1 if comparison.direction == "max" else 1
-    return sorted((g for g in comparison.groups if g.best), key=lambda g: sign * g.best.mean if g.best else 0)
-
-
 def _looks(comparison: Comparison) -> dict[str, tuple[str, str]]:
     """Return colour and dashes of each group."""
     names = [group.name for group in comparison.groups]
     if len(names) > len(_COLOURS):
-        names = list(dict.fromkeys([names[0], *(group.name for group in _by_score(comparison))]))[: len(_COLOURS)]
+        names = list(dict.fromkeys([names[0], *(group.name for group in comparison.ranked)]))[: len(_COLOURS)]
     coloured = dict(zip(names, zip(_COLOURS, _DASHES, strict=True), strict=False))
     return {group.name: coloured.get(group.name, (_GREY, "-")) for group in comparison.groups}
 

@@ -18,6 +18,7 @@ Array = np.ndarray[Any, Any]
 
 _LAST = 3  # validations that say how a training ended
 _MOVED = 0.05  # of the validation loss, below which nothing was learnt
+_WORTH = 0.01  # of all that was gained, from which on gains at the end count
 _RISE = 0.1  # of the validation loss above its lowest, from which on it is said
 
 
@@ -172,12 +173,14 @@ def _overfitting(state: RunState) -> Finding | None:
 
 
 def _not_converged(summary: RunSummary, state: RunState) -> Finding | None:
-    """Find a training whose best score is its last."""
+    """Find a training whose best score is its last, and clearly better than those before."""
     steps, values = _scores(summary, state)
     if len(values) < _LAST or summary.best_step is None or summary.best_step != summary.final_step:
         return None
     earlier = values[steps <= 0.75 * steps[-1]]
-    gain = abs(values[-1] - earlier[-1]) if len(earlier) else abs(values[-1] - values[0])
+    gain = abs(values[-1] - (earlier[-1] if len(earlier) else values[0]))
+    if gain < _WORTH * abs(values[-1] - values[0]):  # a rate that falls to nothing ends like this
+        return None
     return Finding(
         "not_converged",
         f"Not converged: the best {summary.metric} is that of the very last validation, {gain:.4g} better than a quarter of the "

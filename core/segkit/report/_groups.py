@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from segkit.errors import DataError, SegkitError
-from segkit.recipe import Recipe
+from segkit.recipe import CHOICES, Recipe
 from segkit.report._estimates import Estimate, estimate
 from segkit.report._summary import RunSummary, summarize
 
-__all__ = ["Group", "entries_of", "gather"]
+__all__ = ["Group", "component_entry", "entries_of", "gather"]
 
 # They change where and how fast a run is computed, not what.
 _NO_DIFFERENCE = ("seed", "training.device", "training.checkpoint_minutes", "sampling.workers")
 _DEEPEST = 4
-_LONGEST = 48
+_LONGEST = 64
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def gather(places: Sequence[str | Path | tuple[str, str | Path]]) -> tuple[Group
         at = sorted({number for number, _ in group})
         given = [listed[n][0] or _name_of(listed[n][1]) for n in at if n in alone]
         label = _common(given) if len(given) == len(at) else _settings_label(group, groups)
-        names.append(label or _common([run.name for _, run in group]) or group[0][1].name)
+        names.append(label or _path_label(group, listed) or _common([run.name for _, run in group]) or group[0][1].name)
     return tuple(
         _group(_distinct(name, names, index), [run for _, run in group])
         for index, (name, group) in enumerate(zip(names, groups, strict=True))
@@ -112,6 +112,11 @@ def gather(places: Sequence[str | Path | tuple[str, str | Path]]) -> tuple[Group
 def entries_of(recipe: Recipe) -> dict[str, Any]:
     """Return the entries of a recipe that change what it computes, but for the seed: ``optimizer.learning_rate`` and so on."""
     return {key: value for key, value in _flat(recipe.to_mapping(), "") if key not in _NO_DIFFERENCE}
+
+
+def component_entry(key: str) -> str:
+    """Return the entry that names the component an option belongs to, such as ``loss.0.name``; empty for a setting."""
+    return f"{key.rpartition('.')[0]}.name" if key.partition(".")[0] in CHOICES else ""
 
 
 def _flat(data: Any, prefix: str) -> Iterator[tuple[str, Any]]:
@@ -164,18 +169,29 @@ def _settings_label(group: list[tuple[int, RunSummary]], groups: list[list[tuple
     mine = entries_of(group[0][1].recipe)
 
     def differs(key: str) -> bool:
-        name = f"{key.rpartition('.')[0]}.name"
+        name = component_entry(key)
         # Another component has other options; its name says it all.
-        alike = beside if key == name else [other for other in beside if other.get(name) == mine.get(name)]
+        alike = [other for other in beside if other.get(name) == mine.get(name)] if name and name != key else beside
         return any(other.get(key) != mine[key] for other in alike)
 
     keys = [key for key in mine if differs(key)]
     short = [key.rpartition(".")[2] for key in keys]
     label = ", ".join(
-        str(mine[key]).rpartition(":")[2] if key.endswith(".name") else f"{name}={mine[key]}"
+        _value(mine[key]) if key.endswith(".name") else f"{name}={_value(mine[key])}"
         for key, name in zip(keys, short, strict=True)
     )
     return label if len(label) <= _LONGEST else ""
+
+
+def _value(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value).rpartition(":")[2]
+
+
+def _path_label(group: list[tuple[int, RunSummary]], listed: list[tuple[str, Path]]) -> str:
+    """Return where the runs of a group are below their place, such as ``003`` of a sweep."""
+    parts = [run.folder.relative_to(listed[number][1]).parts for number, run in group]
+    shared = [same[0] for same in takewhile(lambda each: len(set(each)) == 1, zip(*parts, strict=False))]
+    return "/".join(part for part in shared if part != "trials")
 
 
 def _common(names: list[str]) -> str:
