@@ -47,13 +47,11 @@ def parameter_of(tables: Tables, key: str, names: Mapping[str, tuple[Any, ...]])
         raise UnknownNameError(
             f"The setting `{key}` names nothing in a recipe.{did_you_mean(head, known)} It begins with one of: {', '.join(known)}."
         )
-    option = rest[-1]
+    option, table = rest[-1], _table(tables, key)
     if option == "name":
-        _table(tables, key)
         return Parameter(key, str, None, str, choices=(*registries[CHOICES[head].kind],))
     if option == "weight" and head == "loss":
         return _WEIGHT
-    table = _table(tables, key)
     own = [table["name"]] if "name" in table else []
     components = [
         registries[CHOICES[head].kind][name] for name in (*own, *names.get(f"{key.rpartition('.')[0]}.name", ()))
