@@ -20,6 +20,7 @@ Array = np.ndarray[Any, Any]
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 _DASHES = ("-", "--", "-.", ":", "-", "--", "-.")
 _GREY = "#b0b0b0"
+_WIDTH = 11  # inches
 _MOST = 30  # groups that have a line of their own among the intervals
 
 
@@ -41,7 +42,7 @@ def draw_comparison(comparison: Comparison) -> bytes:
     states = {group.name: [Run(run.folder).state() for run in group.runs] for group in comparison.groups}
     shown = comparison.ranked[:_MOST]
     height = max(6.8, 4.4 + 0.26 * len(shown))
-    figure = Figure(figsize=(11, height), dpi=110, facecolor="white")
+    figure = Figure(figsize=(_WIDTH, height), dpi=110, facecolor="white")
     FigureCanvasAgg(figure)
     (scores, losses), (training, best) = figure.subplots(2, 2)
     sense = "higher is better" if comparison.direction == "max" else "lower is better"
@@ -53,7 +54,7 @@ def draw_comparison(comparison: Comparison) -> bytes:
     losses.set(title=f"Validation loss{kinds}", xlabel="step", ylabel="loss")
     _curves(training, states, looks, _smoothed)
     training.set(title=f"Training loss{kinds} (running mean)", xlabel="step", ylabel="loss")
-    for axes in (losses, training):
+    for axes in (losses, training, *([scores] if comparison.direction == "min" else [])):
         _log_where_wide(axes)
     _intervals(best, shown, looks, comparison)
     for axes in (scores, losses, training, best):
@@ -62,14 +63,11 @@ def draw_comparison(comparison: Comparison) -> bytes:
     named = [group.name for group in comparison.groups if looks[group.name][0] != _GREY]
     lines = {line.get_label(): line for line in scores.lines}
     handles = [lines[name] for name in named if name in lines]
-    figure.tight_layout(rect=(0, 0, 1, 0.955))
+    columns = max(1, min(4, int(_WIDTH * 108 / (60 + 7.2 * max(map(len, named))))))
+    rows = -(-len(handles) // columns)
+    figure.tight_layout(rect=(0, 0, 1, 1 - (0.12 + 0.19 * rows) / height))
     figure.legend(
-        handles=handles,
-        loc="upper center",
-        bbox_to_anchor=(0.5, 1.0),
-        ncol=min(4, max(1, len(handles))),
-        frameon=False,
-        fontsize=9,
+        handles=handles, loc="upper center", bbox_to_anchor=(0.5, 1.0), ncol=columns, frameon=False, fontsize=9
     )
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
@@ -148,19 +146,30 @@ def _log_where_wide(axes: Any) -> None:
 def _intervals(axes: Any, groups: list[Group], looks: Mapping[str, tuple[str, str]], comparison: Comparison) -> None:
     """Draw the best score of each run as a dot, and mean and interval of each group; the best group on top."""
     low, high = _span(groups)
+    values = np.array([run.best for group in groups for run in group.runs if run.best is not None] or [0.0])
+    if comparison.direction == "min" and values.min() > 0 and values.max() > 10 * values.min():
+        axes.set_xscale("log")
+        low, high = values.min() / 1.5, values.max() * 1.5
     for row, group in enumerate(groups):
         best, colour = group.best, looks[group.name][0]
         assert best is not None
-        values = [run.best for run in group.runs if run.best is not None]
-        axes.plot(values, [row - 0.16] * len(values), "o", color=colour, alpha=0.45, markersize=4, markeredgewidth=0)
+        dots = [run.best for run in group.runs if run.best is not None]
+        axes.plot(dots, [row - 0.16] * len(dots), "o", color=colour, alpha=0.45, markersize=4, markeredgewidth=0)
         if best.low is not None and best.high is not None:
-            axes.plot([best.low, best.high], [row, row], "-", color=colour, linewidth=2.2, solid_capstyle="butt")
+            axes.plot(
+                [max(best.low, low), min(best.high, high)],
+                [row, row],
+                "-",
+                color=colour,
+                linewidth=2.2,
+                solid_capstyle="butt",
+            )
             for beyond, at, mark in ((best.low < low, low, "<"), (best.high > high, high, ">")):
                 if beyond:
                     axes.plot([at], [row], mark, color=colour, markersize=7, clip_on=False)
         axes.plot([best.mean], [row], "D", color=colour, markersize=6)
     axes.set_xlim(low, high)
-    axes.set_yticks(range(len(groups)), [_short(group.name) for group in groups], fontsize=8)
+    axes.set_yticks(range(len(groups)), [_short(group.name) for group in groups], fontsize=8 if len(groups) < 10 else 7)
     axes.set_ylim(len(groups) - 0.5, -0.6)
     axes.set(title="Best score: runs, mean and 95 % interval", xlabel=f"best validation {comparison.metric}")
 
@@ -177,4 +186,4 @@ def _span(groups: list[Group]) -> tuple[float, float]:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 32 else f"{name[:31]}…"
+    return name if len(name) <= 46 else f"{name[:45]}…"
