@@ -17,7 +17,7 @@ __all__ = ["AxisCorrelation", "autocorrelation"]
 
 Array = np.ndarray[Any, Any]
 
-_ANCHORS = 192
+_ANCHORS = 160
 _REGIONS = 4  # pairs of regions from which a correlation is believed
 _SIDE = 96  # longest side of the region that is compared with shifted ones
 _SOLID = 24
@@ -60,7 +60,7 @@ def autocorrelation(samples: Sequence[Sample], *, seed: int = 0) -> tuple[AxisCo
     Parameters
     ----------
     samples
-        The images; up to 192 regions of them are looked at, and channels are averaged.
+        The images; up to 160 regions of them are looked at, and channels are averaged.
     seed
         Decides which regions.
 
@@ -84,24 +84,46 @@ def _along(
     samples: Sequence[Sample], places: Sequence[Place], groups: Sequence[list[int]], axis: int, seed: int
 ) -> AxisCorrelation | None:
     sizes = np.cumsum([sum(places[n].box.size for n in members) for members in groups], dtype=np.float64)
+    ends: dict[int, tuple[Array, Array]] = {}
     sums: dict[int, dict[int, list[Array]]] = {}
     for number in range(_ANCHORS):
         g = rng(seed, axis, number, "autocorrelation")
         group = int(np.searchsorted(sizes, g.random() * sizes[-1], side="right").clip(0, len(groups) - 1))
         members = groups[group]
         which = members[int(g.integers(len(members)))]
-        anchor = _anchor(places[which].box, axis, g)
-        starts = np.array([places[n].box.start for n in members])
-        stops = np.array([places[n].box.stop for n in members])
-        own = _read(samples[which], places[which], anchor)
+        anchor, within = _anchor(places[which].box, axis, g), places[which].box
+        # What lies in the same sample is read at once, what lies behind its end is looked for in its neighbours.
+        room = min(within.stop[axis] - anchor.stop[axis], _DISTANCES[-1])
+        strip = _read(samples[which], places[which], _longer(anchor, axis, room))
+        own = _cut(strip, axis, 0, anchor.shape[axis])
         for distance in _DISTANCES:
-            shifted = anchor.shift([distance if a == axis else 0 for a in range(3)])
-            holds = np.flatnonzero(((starts <= shifted.start) & (stops >= shifted.stop)).all(axis=1))
-            if len(holds):
-                other = members[int(holds[0])]
-                found = _moments(own, _read(samples[other], places[other], shifted))
-                sums.setdefault(group, {}).setdefault(distance, []).append(found)
+            if distance <= room:
+                other = _cut(strip, axis, distance, anchor.shape[axis])
+            elif len(members) > 1:
+                if group not in ends:
+                    boxes = [places[n].box for n in members]
+                    ends[group] = np.array([box.start for box in boxes]), np.array([box.stop for box in boxes])
+                shifted = anchor.shift([distance if a == axis else 0 for a in range(3)])
+                holds = (ends[group][0] <= shifted.start) & (ends[group][1] >= shifted.stop)
+                found = np.flatnonzero(holds.all(axis=1))
+                if not len(found):
+                    continue
+                neighbour = members[int(found[0])]
+                other = _read(samples[neighbour], places[neighbour], shifted)
+            else:
+                break
+            sums.setdefault(group, {}).setdefault(distance, []).append(_moments(own, other))
     return _curve("zyx"[axis], _centred(sums))
+
+
+def _longer(box: Box, axis: int, more: int) -> Box:
+    stop = [end + (more if a == axis else 0) for a, end in enumerate(box.stop)]
+    return Box(box.start, (stop[0], stop[1], stop[2]))
+
+
+def _cut(strip: Array, axis: int, start: int, length: int) -> Array:
+    part: Array = np.moveaxis(np.moveaxis(strip, axis, 0)[start : start + length], 0, axis)
+    return part
 
 
 def _anchor(box: Box, axis: int, g: np.random.Generator) -> Box:

@@ -57,7 +57,7 @@ def worth_seeing(survey: Survey, findings: Sequence[Finding] | None = None) -> l
     chosen.setdefault(max(range(len(rows)), key=lambda number: rows[number].mean), "brightest")
     by_name = {row.name: number for number, row in enumerate(rows)}
     told = [f for f in (find(survey) if findings is None else findings) if f.samples and len(f.samples) < len(rows)]
-    for rank in range(2):
+    for rank in range(_COLUMNS):
         for finding in told:
             if rank < len(finding.samples):
                 chosen.setdefault(by_name.get(finding.samples[rank], 0), _headline(finding))

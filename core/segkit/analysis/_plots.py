@@ -98,7 +98,7 @@ def _histogram(axes: Axes, values: Sequence[float] | np.ndarray, across: str, up
 
     array = np.asarray(values, np.float64)
     low, high = float(array.min()), float(array.max())
-    decades = low > 0 and high / low > 30
+    decades = low > 0 and high / low > 50
     if decades:
         bins = np.geomspace(low, high * 1.0001, 28)
         axes.set_xscale("log")

@@ -17,6 +17,7 @@ _WHOLE = 2**27  # bytes of labels that are in memory at once; larger samples are
 _RAW = 2**30  # bytes of an image that is read whole
 _AT_ONCE = 2**22  # numbers of an image in memory at once
 _BLOCK = 2**21  # voxels of a block of a sample that is not read whole
+_SMALLEST = 2**15  # and at least, where little may be read
 _FEWEST = 32  # samples that are read however large they are
 
 
@@ -81,9 +82,10 @@ def _reading(which: int, sample: Sample, allowed: int, seed: int) -> Reading:
     if whole:
         shape = _grown(chunk, box.shape, max(1, _AT_ONCE // sample.raw.channels), flat=True)
         return Reading(which, (box,), tuple(Lattice(box, shape)), 1.0)
-    shape = _grown(chunk, box.shape, _BLOCK, flat=False)
+    voxel = max(1, _bytes(sample) // box.size)
+    shape = _grown(chunk, box.shape, min(_BLOCK, max(_SMALLEST, allowed // (8 * voxel))), flat=False)
     lattice = Lattice(box, shape)
-    per_block = max(1, _bytes(sample) * math.prod(shape) // box.size)
+    per_block = voxel * math.prod(shape)
     count = min(len(lattice), max(1, allowed // per_block))
     numbers = rng(seed, 0, which, "analysed blocks").choice(len(lattice), count, replace=False)
     pieces = tuple(lattice[int(number)] for number in sorted(numbers))

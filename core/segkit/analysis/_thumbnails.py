@@ -121,12 +121,12 @@ def _limit(mine: Array, theirs: Array) -> float:
     """Return the correlation from which two are alike: 0.9, or far above what is usual where all share an illumination."""
     a, b = mine[:: max(1, len(mine) // 200)], theirs[:: max(1, len(theirs) // 200)]
     usual = (a.reshape(len(a), -1) @ b.reshape(len(b), -1).T).ravel()
-    usual = usual[usual < 0.999]
+    usual = np.arctanh(usual[usual < 0.999].astype(np.float64))  # Fisher's z, which spreads evenly
     if len(usual) < 10:
         return _ALIKE
     middle = float(np.median(usual))
     spread = 1.4826 * float(np.median(np.abs(usual - middle)))
-    return float(np.clip(middle + 5 * spread, _ALIKE, 0.995))
+    return float(np.clip(np.tanh(middle + 5 * spread), _ALIKE, 0.995))
 
 
 def _turned(pictures: Array, all_ways: bool) -> Iterator[tuple[str, Array]]:
