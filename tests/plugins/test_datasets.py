@@ -289,3 +289,32 @@ def test_tiles_that_are_larger_than_the_image(tmp_path: Path) -> None:
     np.save(tmp_path / "raw.npy", np.zeros((3, 20, 31), np.uint8))
     with pytest.raises(UsageError, match="holds no such tile"):
         segkit.datasets["files"](raw=str(tmp_path / "raw.npy"), tiles=(1, 32, 8))
+
+
+@pytest.mark.parametrize("tiles", [None, (1, 10, 12)])
+def test_marks_grow_to_balls_of_their_id(tmp_path: Path, tiles: tuple[int, int, int] | None) -> None:
+    marks = np.zeros((3, 20, 24), np.uint16)
+    marks[1, 9, 11], marks[1, 9, 15], marks[2, 0, 0] = 1, 2, 3
+    marks[0, 19, 23] = 9  # not annotated
+    tifffile.imwrite(tmp_path / "marks.tif", marks, photometric="minisblack")
+    place = str(tmp_path / "marks.tif")
+    found = segkit.datasets["files"](
+        raw=place, labels=place, mark_radius=2.0, unlabelled=9, voxel_size=(20.0, 10.0, 10.0), tiles=tiles
+    )
+    grown = np.zeros_like(marks)
+    for sample in found:
+        at = Box.of_shape(sample.raw.spatial_shape).shift(
+            tuple(round(o / s) for o, s in zip(sample.raw.offset, (20, 10, 10)))
+        )
+        grown[at.slices] = sample.labels.read(sample.labels.box)
+    away = [
+        np.linalg.norm((np.indices(marks.shape).T - np.argwhere(marks == i)[0]) * (2, 1, 1), axis=-1).T
+        for i in (1, 2, 3)
+    ]
+    nearest = np.argmin(away, 0) + 1
+    expected = np.where(np.min(away, 0) <= 2, nearest, marks)
+    np.testing.assert_array_equal(np.minimum(grown != 0, 1), np.minimum(expected != 0, 1))
+    assert (grown[1, 9, 9:13] == 1).all()
+    assert (grown[1, 9, 14:18] == 2).all()
+    assert grown[0, 19, 23] == 9
+    assert (grown == 9).sum() == 1
