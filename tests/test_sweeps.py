@@ -141,7 +141,7 @@ def test_a_process_that_dies_is_one_failed_training(recipe):
         child = running[0] if running else None
     assert child is not None
     os.kill(child, signal.SIGKILL)
-    out, errors = process.communicate(timeout=280)
+    _, errors = process.communicate(timeout=280)
     assert process.returncode == 3, errors
     assert "its process was ended by SIGKILL, as it is when memory is full" in errors
     states = sorted(row["state"] for row in table(recipe, "died"))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from scipy.stats import f_oneway, linregress
 
+from segkit.report import estimate
 from segkit.sweeping import Outcome, Ranked, Trial, analyse_variance, verdict
-from segkit.sweeping._results import interval
 
 # Breaks of yarn by wool and tension, nine looms each (Tippett 1950; the data set `warpbreaks` of R).
 BREAKS = {
@@ -71,15 +69,12 @@ def test_nothing_to_compare_with_is_said_by_none():
     assert [(effect.freedom, effect.p) for effect in alias.effects] == [(0, None), (0, None)]
 
 
-def test_the_interval_is_students():
-    assert interval([0.5]) is None
-    assert interval([1.0, 2.0, 3.0]) == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
-
-
 def ranked(number: int, *scores: float) -> Ranked:
     outcomes = {seed: Outcome("completed", best=score) for seed, score in enumerate(scores)}
     trial = Trial(number, {}, outcomes)
-    return Ranked(trial, "net", float(np.mean(trial.scores)), interval(trial.scores), True)
+    mean = estimate(trial.scores)
+    assert mean is not None
+    return Ranked(trial, "net", mean, True)
 
 
 def test_the_verdict_is_honest():

@@ -151,6 +151,7 @@ def _train(plan: Any, path: Path, workers: int, cluster: str | None, retry: bool
 
 def _report(folder: Any) -> int:
     """Write the files of a sweep, print the best, and return the exit code."""
+    from segkit.report import interval_text
     from segkit.sweeping import ranking, verdict, write_report
 
     plan, trials = folder.plan, folder.trials()
@@ -158,12 +159,10 @@ def _report(folder: Any) -> int:
     ranked = ranking(plan, trials)
     metric = plan.recipe.task.build("tasks").best[0]
     if ranked:
-        click.echo(f"{'trial':>5}  {metric:>10}  {'95 %':>8}  seeds  settings")
+        click.echo(f"{'trial':>5}  seeds  {metric + ' [95 %]':<28}  settings")
     for each in ranked[:_SHOWN]:
-        half = "" if each.half is None else f"+-{each.half:.2g}"
-        click.echo(
-            f"{each.trial.number:>5}  {each.mean:>10.4g}  {half:>8}  {len(each.trial.scores):>5}  {_told(each.trial.values)}"
-        )
+        score = interval_text(each.estimate).replace("\u00a0", " ")
+        click.echo(f"{each.trial.number:>5}  {each.estimate.count:>5}  {score:<28}  {_told(each.trial.values)}")
     if len(ranked) > _SHOWN:
         click.echo(f"… and {len(ranked) - _SHOWN} more in {folder.path / 'training_summary.csv'}")
     if text := verdict(ranked):

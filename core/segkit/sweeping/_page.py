@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from segkit.durable import replace_file
-from segkit.report import Section, stability_word, write_page
+from segkit.report import Section, interval_text, stability_word, write_page
 from segkit.sweeping._dimension import short
 from segkit.sweeping._folder import SweepFolder
 from segkit.sweeping._pictures import draw_effects, draw_heat_maps
@@ -78,7 +78,7 @@ def verdict(ranked: Sequence[Ranked]) -> str:
     if len(ranked) < 2:
         return ""
     best, others = ranked[0], ranked[1:]
-    if best.half is None:
+    if best.estimate.low is None:
         return (
             f"Trial {best.trial.number} is the best by one seed; whether other seeds would say the same is not known."
         )
@@ -92,10 +92,6 @@ def verdict(ranked: Sequence[Ranked]) -> str:
     )
 
 
-def _interval_text(ranked: Ranked) -> str:
-    return "" if ranked.half is None else f"± {ranked.half:.2g}"
-
-
 def _stability(ranked: Ranked) -> str:
     found = [o.stability for o in ranked.trial.outcomes.values() if o.stability is not None]
     return f"{np.mean(found):.2g} ({stability_word(float(np.mean(found)))})" if found else ""
@@ -103,7 +99,7 @@ def _stability(ranked: Ranked) -> str:
 
 def _ranking_section(study: Study, ranked: Sequence[Ranked]) -> Section:
     keys = [dimension.key for dimension in study.plan.dimensions]
-    head = ["trial", *keys, study.metric, "95 %", "seeds", "stability", "seconds"]
+    head = ["trial", *keys, f"{study.metric} [95 %]", "seeds", "stability", "seconds"]
     rows: list[list[str | float | int]] = [[*head]]
     for each in ranked[:_SHOWN]:
         seconds = float(np.mean([o.seconds for o in each.trial.outcomes.values()]))
@@ -111,9 +107,8 @@ def _ranking_section(study: Study, ranked: Sequence[Ranked]) -> Section:
             [
                 each.trial.number,
                 *(short(each.trial.values[key]) for key in keys),
-                each.mean,
-                _interval_text(each),
-                len(each.trial.scores),
+                interval_text(each.estimate),
+                each.estimate.count,
                 _stability(each),
                 seconds,
             ]
@@ -128,10 +123,10 @@ def _models_section(study: Study, ranked: Sequence[Ranked]) -> Section:
     for each in ranked:
         best.setdefault(each.model, each)
     keys = [dimension.key for dimension in study.settings]
-    rows: list[list[str | float | int]] = [["architecture", "trial", *keys, study.metric, "95 %"]]
+    rows: list[list[str | float | int]] = [["architecture", "trial", *keys, f"{study.metric} [95 %]"]]
     for name, each in best.items():
         values = [short(each.trial.values[key]) for key in keys]
-        rows.append([name, each.trial.number, *values, each.mean, _interval_text(each)])
+        rows.append([name, each.trial.number, *values, interval_text(each.estimate)])
     text = verdict(list(best.values())) + " The recipes are in the folder best/."
     return Section("The best of each architecture", text.strip(), rows=rows)
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from segkit.report import estimate
 from segkit.sweeping._dimension import Dimension, short
-from segkit.sweeping._results import interval
 from segkit.sweeping._study import Point, Study
 
 if TYPE_CHECKING:
@@ -182,12 +182,12 @@ def _moved(x: float, aside: float, places: dict[Any, float], log: bool) -> float
 
 def _means(groups: Sequence[Sequence[float]], log: bool) -> tuple[list[float], Any]:
     """Return means and the halves of their intervals below and above, both of the logarithm where that is shown."""
-    found = [np.log10(scores) if log else np.asarray(scores) for scores in groups]
-    middles = np.array([scores.mean() for scores in found])
-    halves = np.array([interval(scores.tolist()) or 0.0 for scores in found])
-    ends = [middles - halves, middles, middles + halves]
-    low, mean, high = (10**end if log else end for end in ends)
-    return [float(value) for value in mean], np.array([mean - low, high - mean])
+    found = [estimate([float(v) for v in (np.log10(scores) if log else scores)]) for scores in groups]
+    ends = np.array(
+        [[e.mean if e.low is None else e.low, e.mean, e.mean if e.high is None else e.high] for e in found if e]
+    )
+    low, mean, high = (10**ends if log else ends).T
+    return mean.tolist(), np.array([mean - low, high - mean])
 
 
 def draw_heat_maps(study: Study) -> bytes:

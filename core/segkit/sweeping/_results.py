@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from segkit.durable import make_dirs, remove, replace_file
+from segkit.report import Estimate, estimate, interval_text
 from segkit.sweeping._dimension import short
 from segkit.sweeping._folder import SweepFolder, Trial
 from segkit.sweeping._plan import SweepPlan
 
-__all__ = ["Ranked", "interval", "model_of", "ranking", "rows", "write_best", "write_table"]
+__all__ = ["Ranked", "model_of", "ranking", "rows", "write_best", "write_table"]
 
 MODEL = "architecture.name"
 
@@ -72,15 +71,6 @@ def write_table(folder: SweepFolder) -> None:
     replace_file(folder.path / "training_summary.csv", text.getvalue().encode())
 
 
-def interval(scores: Sequence[float]) -> float | None:
-    """Return half of the 95 % interval of a mean, by Student's t distribution; None for fewer than two scores."""
-    if len(scores) < 2:
-        return None
-    from scipy.stats import t
-
-    return float(t.ppf(0.975, len(scores) - 1) * np.std(scores, ddof=1) / np.sqrt(len(scores)))
-
-
 @dataclass(frozen=True)
 class Ranked:
     """A configuration with what it came to.
@@ -91,25 +81,23 @@ class Ranked:
         The configuration.
     model
         Name of its architecture.
-    mean
-        Mean of the best validation scores over its seeds.
-    half
-        Half of the 95 % interval of the mean; None where one training is all there is.
+    estimate
+        Mean of the best validation scores over its seeds, with its 95 % interval.
     complete
         Whether it completed with every seed.
     """
 
     trial: Trial
     model: str
-    mean: float
-    half: float | None
+    estimate: Estimate
     complete: bool
 
     def apart_from(self, other: Ranked) -> bool | None:
         """Whether the two intervals are apart; None where one of them is not known."""
-        if self.half is None or other.half is None:
+        mine, theirs = self.estimate, other.estimate
+        if mine.low is None or mine.high is None or theirs.low is None or theirs.high is None:
             return None
-        return abs(self.mean - other.mean) > self.half + other.half
+        return mine.high < theirs.low or theirs.high < mine.low
 
 
 def ranking(plan: SweepPlan, trials: Sequence[Trial]) -> list[Ranked]:
@@ -117,12 +105,10 @@ def ranking(plan: SweepPlan, trials: Sequence[Trial]) -> list[Ranked]:
     direction = plan.recipe.task.build("tasks").best[1]
     found = []
     for trial in trials:
-        if trial.scores:
-            complete = len(trial.scores) >= len(plan.seeds)
-            mean = float(np.mean(trial.scores))
-            found.append(Ranked(trial, model_of(plan, trial), mean, interval(trial.scores), complete))
+        if (mean := estimate(trial.scores)) is not None:
+            found.append(Ranked(trial, model_of(plan, trial), mean, len(trial.scores) >= len(plan.seeds)))
     sign = -1 if direction == "max" else 1
-    return sorted(found, key=lambda each: (not each.complete, sign * each.mean, each.trial.number))
+    return sorted(found, key=lambda each: (not each.complete, sign * each.estimate.mean, each.trial.number))
 
 
 def write_best(folder: SweepFolder) -> None:
@@ -148,7 +134,6 @@ def write_best(folder: SweepFolder) -> None:
 
 
 def _recipe(plan: SweepPlan, ranked: Ranked) -> bytes:
-    head = f"# Trial {ranked.trial.number}: {ranked.mean:.6g}"
-    head += f" +- {ranked.half:.2g} (95 %)" if ranked.half is not None else ""
-    head += f", {len(ranked.trial.scores)} seed{'s' if len(ranked.trial.scores) > 1 else ''}.\n"
+    count = ranked.estimate.count
+    head = f"# Trial {ranked.trial.number}: {interval_text(ranked.estimate)}, {count} seed{'s' if count > 1 else ''}.\n"
     return (head + plan.recipe_of(ranked.trial.values, plan.recipe.seed).to_toml()).encode()
