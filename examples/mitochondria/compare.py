@@ -1,6 +1,6 @@
 """Tell what a validation score is worth: both Jaccard indices of each run, and of copying the nearest label.
 
-    python compare.py RUN_OR_RECIPE ... [--picture gap.png]
+    python compare.py RUN_OR_RECIPE ... [--from-slice Z] [--picture gap.png]
 
 For a recipe, which has no network, only what copying comes to is told. The picture shows scores over the distance to the
 nearest training slice.
@@ -79,6 +79,7 @@ def main() -> None:
     """Print the table, and draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("paths", nargs="+", type=Path)
+    parser.add_argument("--from-slice", type=int, default=0, help="score the held-out patches of this slice and later")
     parser.add_argument("--picture", type=Path)
     arguments = parser.parse_args()
     print(
@@ -87,7 +88,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     drawn: dict[str, dict[int, float]] = {}
     for path in arguments.paths:
-        patches = list(held_out(path))
+        patches = [patch for patch in held_out(path) if patch.place.start[0] >= arguments.from_slice]
         distances = [patch.distance for patch in patches]
         cells = [path.name, str(len(patches)), f"{np.median(distances):g}, {max(distances)}"]
         cells.append(f"{jaccard([(patch.copied, patch) for patch in patches]):.4f}")

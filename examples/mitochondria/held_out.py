@@ -90,11 +90,13 @@ def held_out(path: Path) -> Iterator[HeldOut]:
 def _nearest(place: Box, trained: Sequence[tuple[Box, Sample]]) -> tuple[int, Sample, Box]:
     """Return the distance to the nearest training slice at the same place, its sample and the region there."""
     best: tuple[int, Sample, Box] | None = None
-    z, y, x = place.start
+    (z, *corner), (_, *far) = place.start, place.stop
     for box, sample in trained:
+        if any(c < a or f > b for c, f, a, b in zip(corner, far, box.start[1:], box.stop[1:], strict=True)):
+            continue
         other = min(max(z, box.start[0]), box.stop[0] - 1)
-        moved = Box.of_shape(place.shape, (other, y, x))
-        if box.contains(moved) and (best is None or abs(other - z) < best[0]):
+        if best is None or abs(other - z) < best[0]:
+            moved = place.shift((other - z, 0, 0))
             best = abs(other - z), sample, moved.shift(tuple(-start for start in box.start))
     if best is None:
         raise SystemExit(f"No training slice covers the place of {place}.")
