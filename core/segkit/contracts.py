@@ -233,7 +233,7 @@ class Segmenter(Protocol):
         voxels that their halos share, and joins objects of which a connected piece there mostly coincides.
     connectivity
         Optional, for ``"touching"``: which neighbours of a voxel it touches, 6 (across faces, the default), 18 (edges
-        too) or 26 (corners too).
+        too) or 26 (corners too); 4 for faces within a z slice.
     cell_voxels
         Optional, where the result depends on what is cut at once: about how many voxels that is, without the halo. None
         takes about 192^3; fewer for a segmenter that needs hundreds of bytes for each.
