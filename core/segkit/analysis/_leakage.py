@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +22,7 @@ __all__ = ["Leakage", "TwinPair", "leakage"]
 Verdict = Literal["none", "suspected", "some", "massive"]
 
 _MASSIVE = 0.5  # share of what is held out
+_LARGEST = 2**30  # bytes of an image that is compared with others by its picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,8 @@ class Leakage:
         Held-out samples in these groups.
     mapped
         Whether neighbours are told by their place on a map, not in one image.
+    looked
+        Held-out samples that were looked at for copies and twins: all but those above 1 GiB, and of very many a choice.
     """
 
     train: int
@@ -89,6 +92,7 @@ class Leakage:
     groups: tuple[str, ...]
     grouped: int
     mapped: bool = False
+    looked: int = 0
 
     @property
     def verdict(self) -> Verdict:
@@ -127,6 +131,8 @@ class Leakage:
             out.append(
                 f"{self.grouped} of {n} held-out samples come from groups (by their names) that training has too: {named}."
             )
+        if self.looked < n and n > 1:
+            out.append(f"{self.looked} of {n} held-out samples were looked at for copies and twins.")
         if not out:
             out.append("No held-out sample has a copy, a twin or a neighbour in training.")
         return [*out, *self._advice()]
@@ -186,10 +192,7 @@ def leakage(
     """
     if not train or not held_out:
         raise DataError("There is no leakage between parts of which one is empty. Hold something out: set split.share.")
-    found = survey([*train, *held_out], objects=True, seed=seed, known=known, progress=progress)
-    first = [row for row, number in enumerate(found.numbers) if number < len(train)]
-    second = [row for row, number in enumerate(found.numbers) if number >= len(train)]
-    twins, copies = _twins(found, first, second)
+    seen, twins, copies = _pictured(train, held_out, known, seed, progress)
     near = _Nearness.of(train, held_out, correlation, seed)
     shared, grouped = _shared_groups([s.name for s in train], [s.name for s in held_out])
     return Leakage(
@@ -206,7 +209,24 @@ def leakage(
         shared,
         grouped,
         near.mapped,
+        seen,
     )
+
+
+def _pictured(
+    train: Sequence[Sample], held_out: Sequence[Sample], known: Survey | None, seed: int, progress: Progress
+) -> tuple[int, tuple[TwinPair, ...], int]:
+    """Return how many held-out samples were looked at, their twins, and how many of these are copies."""
+    before = set() if known is None else {id(sample) for sample in known.samples}
+    parts = [[sample for sample in part if sample.raw.nbytes <= _LARGEST] for part in (train, held_out)]
+    if not parts[0] or not parts[1]:
+        return 0, (), 0
+    # Labels play no part here; of what has been surveyed already nothing is read anyway.
+    bare = [s if id(s) in before else replace(s, labels=None, mask=None) for part in parts for s in part]
+    found = survey(bare, seed=seed, known=known, progress=progress)
+    first = [row for row, number in enumerate(found.numbers) if number < len(parts[0])]
+    second = [row for row, number in enumerate(found.numbers) if number >= len(parts[0])]
+    return len(second), *_twins(found, first, second)
 
 
 def _twins(found: Survey, first: Sequence[int], second: Sequence[int]) -> tuple[tuple[TwinPair, ...], int]:

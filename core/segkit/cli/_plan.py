@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segkit.cli._options import parse_overrides, progress_bar
+from segkit.cli._dataset import chosen_dataset
+from segkit.cli._options import progress_bar
 
 if TYPE_CHECKING:
     from segkit.planning import Plan
-    from segkit.recipe import Recipe, Selection
+    from segkit.recipe import Recipe
 
 __all__ = ["plan_command"]
 
@@ -82,7 +83,7 @@ def plan_command(
 
     if out is not None and out.exists():
         raise OutputExistsError(f"The file {out} exists already. Name another one with --to, or remove it.")
-    before, dataset = _dataset(data, labels, mask, unlabelled, voxel_size, pairs)
+    before, dataset = chosen_dataset(data, labels, mask, unlabelled, voxel_size, pairs)
     samples = dataset.build("datasets")
     with progress_bar("Reading the data", "samples") as move:
         found = fingerprint(samples, objects=objects, progress=move)
@@ -109,47 +110,6 @@ def plan_command(
             made.range_test.draw(out.with_name("lr_range.png"))
         click.echo(f"next: segkit train {out}")
     return 0
-
-
-def _dataset(
-    data: str,
-    labels: str | None,
-    mask: str | None,
-    unlabelled: int | None,
-    voxel_size: tuple[float, float, float] | None,
-    pairs: tuple[str, ...],
-) -> tuple[Recipe | None, Selection]:
-    """Return the recipe that was named, if one was, and the dataset."""
-    from segkit.cli._options import parse_options
-    from segkit.errors import UsageError
-    from segkit.parameters import bind
-    from segkit.recipe import Selection, load_recipe
-    from segkit.registry import registries
-
-    named = {"labels": labels, "mask": mask, "unlabelled": unlabelled, "voxel_size": voxel_size}
-    given = {key: value for key, value in named.items() if value is not None}
-    if data.endswith((".toml", ".json")):
-        if given:
-            raise UsageError(
-                f"{data} is a recipe, which says itself what its data are, but --{next(iter(given)).replace('_', '-')} was given too. "
-                "Leave it out, or change the recipe with -o dataset.labels=PLACE."
-            )
-        recipe = load_recipe(data, parse_overrides(pairs))
-        return recipe, recipe.dataset
-    component = registries["datasets"]["files"]
-    options = {**given, **parse_options("datasets", "files", pairs)}
-    bound = bind(
-        component.factory, {"raw": _absolute(data), **{k: _placed(k, v) for k, v in options.items()}}, "dataset"
-    )
-    return None, Selection(component.qualified, bound)
-
-
-def _placed(key: str, value: object) -> object:
-    return _absolute(value) if key in ("labels", "mask") and isinstance(value, str) else value
-
-
-def _absolute(place: str) -> str:
-    return place if "://" in place else str(Path(place).expanduser().absolute())
 
 
 def _print(made: Plan, before: Recipe | None) -> None:
