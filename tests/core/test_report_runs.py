@@ -141,6 +141,19 @@ def test_a_network_that_calls_everything_foreground_has_collapsed(runs):
     assert "higher learning rate" in text  # its loss never moved
 
 
+def test_a_score_that_a_constant_has_too_is_no_score(runs, tmp_path):
+    # Of 1000 voxels 130 are foreground: 100 found, 30 missed, 640 called so in vain.
+    scores = {"jaccard": 100 / 770, "precision": 100 / 740, "recall": 100 / 130, "accuracy": 1 - 670 / 1000}
+    for name, jaccard in (("a", scores["jaccard"]), ("b", 0.2)):
+        run = Run(told(runs, tmp_path / name, losses=[1.0]))
+        for step in (4, 8, 12):
+            run.record(Validation(step, 0.2, scores | {"jaccard": jaccard - step / 1000}, step == 4))
+        run.record(Finished(12, "completed"))
+    assert "foreground would have 0.13" in find_problems(tmp_path / "a")[0].text
+    assert kinds(tmp_path / "a")[0] == "unlearnt"
+    assert "unlearnt" not in kinds(tmp_path / "b")
+
+
 @pytest.mark.parametrize(
     ("validations", "kind"),
     [

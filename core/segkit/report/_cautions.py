@@ -20,6 +20,7 @@ _SAID = {
     "unfinished": "Not finished, and counts with what it has reached",
     "not_finite": "Had losses that are not a number",
     "collapsed": "Collapsed (the network says the same everywhere, whatever the image shows)",
+    "unlearnt": "No better than calling every voxel foreground",
     "overfitting": "Overfitting at the end (the best score is of the time before)",
     "not_converged": "Still getting better at the last validation, so that with more steps the order may change",
 }

@@ -65,7 +65,7 @@ def interval_text(estimate: Estimate | None, signed: bool = False) -> str:
     mean = f"{estimate.mean:{sign}.4g}"
     if estimate.low is None or estimate.high is None:
         return f"{mean} (one run)" if not signed else mean
-    return f"{mean} [{estimate.low:{sign}.4g}, {estimate.high:{sign}.4g}]"
+    return f"{mean} [{estimate.low:{sign}.4g},\u00a0{estimate.high:{sign}.4g}]"  # an interval stays in one line
 
 
 def _sections(comparison: Comparison, picture: bytes) -> list[Section]:

@@ -35,7 +35,15 @@ class Finding:
     """
 
     kind: Literal[
-        "failed", "unfinished", "ended_early", "not_finite", "collapsed", "overfitting", "not_converged", "unscored"
+        "failed",
+        "unfinished",
+        "ended_early",
+        "not_finite",
+        "collapsed",
+        "unlearnt",
+        "overfitting",
+        "not_converged",
+        "unscored",
     ]
     text: str
 
@@ -52,7 +60,7 @@ def find_problems(run: Run | str | Path) -> list[Finding]:
     -------
     list of Finding
         A run that failed, is not finished or ended early; losses or scores that are no numbers; a network that collapsed to
-        one class; overfitting; a training that was still getting better when it ended; too few validations.
+        one class, or learnt no more than a constant knows; overfitting; a training that was still getting better when it ended; too few validations.
 
     Raises
     ------
@@ -64,7 +72,7 @@ def find_problems(run: Run | str | Path) -> list[Finding]:
     collapse = _collapsed(summary, state)
     found = [_ended(summary, state), _not_finite(state), collapse, _overfitting(state)]
     if collapse is None:
-        found.append(_not_converged(summary, state))
+        found += [_unlearnt(summary), _not_converged(summary, state)]
     found.append(_unscored(summary, state))
     return [finding for finding in found if finding is not None]
 
@@ -133,6 +141,28 @@ def _collapsed(summary: RunSummary, state: RunState) -> Finding | None:
             "collapsed", f"The {summary.metric} is {values[0]:.4g} at each of {len(values)} validations. {advice}"
         )
     return None
+
+
+def _unlearnt(summary: RunSummary) -> Finding | None:
+    """Find scores that a constant has too: all foreground, whose Jaccard index is the share of foreground."""
+    scores = summary.scores
+    if (
+        summary.metric != "jaccard"
+        or not {"precision", "recall", "accuracy"} <= scores.keys()
+        or len(_recalls(scores)) > 1
+    ):
+        return None
+    recall, precision = scores["recall"], scores["precision"]
+    # Of all voxels, the share that is foreground and missed, and that is called so in vain, add up to 1 - accuracy.
+    wrong = 1 - recall + recall * (1 / precision - 1) if precision else 0.0
+    share = (1 - scores["accuracy"]) / wrong if wrong else 1.0
+    if share == 1.0 or scores["jaccard"] > 1.02 * share:
+        return None
+    return Finding(
+        "unlearnt",
+        f"No better than a constant: its best jaccard is {scores['jaccard']:.4g}, and calling every voxel foreground would have "
+        f"{share:.4g}. Try another learning rate first, then more steps or a loss that counts overlap (dice).",
+    )
 
 
 def _recalls(scores: Mapping[str, float | None]) -> list[str]:
