@@ -16,6 +16,8 @@ import pytest
 from segkit.durable import read_records
 from segkit.sweeping import SweepFolder
 
+pytestmark = pytest.mark.timeout(900)
+
 RECIPE = """
 task = {name = "regression", channels = 4}
 architecture = {name = "simple_fc", width = 8, depth = 2}
@@ -26,8 +28,8 @@ sampling = {patch_shape = [1, 1, 64], foreground = 0.0, normalization = "none", 
 optimizer = {name = "adam", learning_rate = 3e-3}
 training = {steps = 30, validate_every = 10, checkpoint_minutes = 0.001}
 """
-VARY = ("--vary", "optimizer.learning_rate=1e-3,1e-2,1e9", "--vary", "architecture.depth=1,2", "--seeds", "2")
-TRAININGS = 12
+VARY = ("--vary", "optimizer.learning_rate=1e-3,1e-2,1e9", "--vary", "architecture.depth=1,2", "--seeds", "1")
+TRAININGS = 6
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +59,9 @@ def ended(folder: Path) -> list[tuple[int, int]]:
 
 def complete(recipe: Path, name: str, *args: str) -> list[dict[str, str]]:
     process = begin(recipe, name, *args)
-    out, errors = process.communicate(timeout=280)
+    out, errors = process.communicate(timeout=500)
     assert process.returncode == 3, errors  # a learning rate of 1e9 diverges
-    assert "4 trainings failed, such as trial 4 seed 0: diverged" in errors
+    assert "2 trainings failed, such as trial 4 seed 0: diverged" in errors
     assert "trial" in out
     rows = table(recipe, name)
     assert sorted(ended(recipe.parent / name)) == sorted(set(ended(recipe.parent / name)))
@@ -107,7 +109,7 @@ def test_a_signal_saves_and_stops(recipe, whole, number, workers):
     while not ended(recipe.parent / name) and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(number)
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=200)
     assert process.returncode == 128 + number, errors
     assert "run the same command to go on" in errors
     assert "trial" in out  # what there is, is shown
@@ -141,7 +143,7 @@ def test_a_process_that_dies_is_one_failed_training(recipe):
         child = running[0] if running else None
     assert child is not None
     os.kill(child, signal.SIGKILL)
-    _, errors = process.communicate(timeout=280)
+    _, errors = process.communicate(timeout=500)
     assert process.returncode == 3, errors
     assert "its process was ended by SIGKILL, as it is when memory is full" in errors
     states = sorted(row["state"] for row in table(recipe, "died"))
@@ -149,8 +151,8 @@ def test_a_process_that_dies_is_one_failed_training(recipe):
 
 
 def test_the_plan_is_shown_before_anything_is_trained(recipe):
-    process = begin(recipe, "none", *VARY, "--check")
-    out, errors = process.communicate(timeout=60)
+    process = begin(recipe, "none", *VARY, "--seeds", "2", "--check")
+    out, errors = process.communicate(timeout=200)
     assert process.returncode == 0, errors
     assert "optimizer.learning_rate: 0.001, 0.01, 1e+09" in out
     assert "005  optimizer.learning_rate=1e+09  architecture.depth=2" in out

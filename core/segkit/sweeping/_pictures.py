@@ -71,7 +71,7 @@ def _is_number(dimension: Dimension) -> bool:
 
 def _is_log(dimension: Dimension) -> bool:
     return dimension.log or (
-        bool(dimension.values) and min(dimension.values) > 0 and max(dimension.values) >= 8 * min(dimension.values)
+        bool(dimension.values) and min(dimension.values) > 0 and max(dimension.values) >= 4 * min(dimension.values)
     )
 
 
