@@ -13,6 +13,10 @@ from segkit.training._run import RunState
 __all__ = ["draw_curves"]
 
 
+# Told apart by people who see colours otherwise (Okabe and Ito 2008).
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+
+
 def draw_curves(state: RunState, path: Path, best: str) -> None:
     """Draw what a run's journal amounts to.
 
@@ -45,7 +49,7 @@ def draw_curves(state: RunState, path: Path, best: str) -> None:
         checked,
         [state.validations[s]["loss"] for s in checked],
         "o-",
-        color="#d94801",
+        color="#d55e00",
         markersize=4,
         label="validation",
     )
@@ -57,16 +61,16 @@ def draw_curves(state: RunState, path: Path, best: str) -> None:
         left.yaxis.set_minor_formatter("{x:g}")
     names = sorted({name for s in checked for name in state.validations[s]["metrics"]})
     names = [best, *(name for name in names if name != best)][:6] if best in names else names[:6]
-    for name in names:
+    for name, colour in zip(names, _COLOURS, strict=False):
         values = [np.nan if (v := state.validations[s]["metrics"].get(name)) is None else v for s in checked]
-        middle.plot(checked, values, "o-", markersize=4, linewidth=2 if name == best else 1, label=name)
+        middle.plot(checked, values, "o-", markersize=4, linewidth=2 if name == best else 1, color=colour, label=name)
     marked = [s for s in checked if state.validations[s]["best"]]
     if marked and best in names:
         value = state.validations[marked[-1]]["metrics"][best]
         middle.plot(
             [marked[-1]], [value], "*", color="black", markersize=12, label=f"best: {value:.3f} at step {marked[-1]}"
         )
-    right.plot(steps, [state.rows[step]["learning_rate"] for step in steps], color="#31a354")
+    right.plot(steps, [state.rows[step]["learning_rate"] for step in steps], color="#009e73")
     right.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2))
     for axes, title in ((left, "Loss"), (middle, "Validation scores"), (right, "Learning rate")):
         axes.set(title=title, xlabel="step")
