@@ -212,7 +212,7 @@ def _duplicates(survey: Survey) -> Iterator[Finding]:
 
 
 def _twin_finding(rows: Sequence[SampleRow], twins: Sequence[Twin]) -> Finding:
-    alike = sorted({number for twin in twins for number in (twin.first, twin.second)})
+    alike = list(dict.fromkeys(number for twin in twins for number in (twin.first, twin.second)))
     best = twins[0]
     turned = f", {best.turned}" if best.turned else ""
     text = (
