@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from contextlib import closing
 
 import pytest
 
@@ -47,7 +46,8 @@ def go_on(plan: SweepPlan, folder, trainings: int) -> None:
             ended.append(event)
 
 
-def test_a_grid_is_trained_with_every_seed(recipe, tmp_path):
+def test_a_grid_is_trained_with_every_seed(recipe, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)  # as if it were not installed: a grid does not need it
     vary = {"optimizer.learning_rate": [0.01, 0.03], "architecture.width": [2], "training.clip": [1.0]}
     with pytest.raises(UsageError, match="two or more"):
         SweepPlan.of(recipe, vary)
@@ -162,6 +162,7 @@ def test_values_that_do_not_go_together_start_nothing(recipe, tmp_path):
     assert not (tmp_path / "sweep" / "trials" / "000").exists()
 
 
+@pytest.mark.slow
 def test_more_seeds_go_on_and_another_sweep_does_not(recipe, tmp_path):
     first = sweep(SweepPlan.of(recipe, TWO, seeds=1), tmp_path / "sweep")
     assert "not known" in verdict(ranking(first.plan, first.trials()))
@@ -197,14 +198,12 @@ def test_a_file_stops_it(recipe, tmp_path):
     assert not (tmp_path / "sweep" / "stop").exists()
 
 
-def test_a_grid_needs_no_optuna_and_the_others_say_so(recipe, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "optuna", None)  # as if it were not installed
-    plan = SweepPlan.of(recipe, TWO, seeds=1)
-    with closing(sweep_events(plan, tmp_path / "grid")) as events:
-        assert [type(next(events)), type(next(events))] == [Began, Ended]
+@pytest.mark.parametrize("search", ["random", "tpe"])
+def test_what_needs_optuna_says_so(recipe, tmp_path, monkeypatch, search):
+    monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(UsageError, match=r"needs Optuna.*segkit-sdk\[sweeps\]"):
-        sweep(SweepPlan.of(recipe, {"architecture.width": [2, 3]}, search="tpe"), tmp_path / "tpe")
-    assert not (tmp_path / "tpe").exists()
+        sweep(SweepPlan.of(recipe, TWO, search=search), tmp_path / "sweep")
+    assert not (tmp_path / "sweep").exists()
 
 
 @pytest.mark.slow
