@@ -110,7 +110,7 @@ def _print_plan(plan: Any) -> None:
         for number, values in enumerate(plan.configurations()):
             click.echo(f"{number:03d}  {_told(values)}")
     click.echo(
-        f"{plan.trials} configurations x {settings.seeds} seeds = {plan.trials * settings.seeds} trainings "
+        f"{plan.trials} configurations x {settings.seeds} seed{'s' if settings.seeds > 1 else ''} = {plan.trials * settings.seeds} trainings "
         f"of {plan.recipe.training.steps} steps ({settings.search})"
     )
 

@@ -60,7 +60,7 @@ def _summary(study: Study) -> str:
     done = sum(len(trial.outcomes) for trial in study.trials)
     hours = sum(outcome.seconds for trial in study.trials for outcome in trial.outcomes.values()) / 3600
     return (
-        f"{len(study.trials)} configurations ({settings.search}), {settings.seeds} seeds each: {done} trainings have ended, "
+        f"{len(study.trials)} configurations ({settings.search}), {settings.seeds} seed{'s' if settings.seeds > 1 else ''} each: {done} trainings have ended, "
         f"{len(study.points)} of them completed, in {hours:.3g} hours of steps. Scores are the best validation {study.metric} of a "
         f"training ({'more' if study.direction == 'max' else 'less'} is better), which chose its weights by the same data: "
         "the score on data that nothing was chosen by is to be measured separately, and is a little worse."
