@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 
@@ -17,12 +17,11 @@ from segkit.recipe import Recipe, load_recipe
 from segkit.sweeping._dimension import Dimension, dimensions_of
 from segkit.sweeping._entries import changed
 
-__all__ = ["KEEPS", "PRUNINGS", "SEARCHES", "SweepPlan", "SweepSettings", "load_plan"]
+__all__ = ["SweepPlan", "SweepSettings", "load_plan"]
 
 Search = Literal["grid", "random", "tpe"]
 Pruning = Literal["none", "median", "halving"]
 Keep = Literal["all", "models", "scores"]
-SEARCHES, PRUNINGS, KEEPS = get_args(Search), get_args(Pruning), get_args(Keep)
 
 
 @dataclass(frozen=True, kw_only=True)
