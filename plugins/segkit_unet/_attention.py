@@ -64,4 +64,5 @@ class SelfAttention(nn.Module):
         query, key, value = three.permute(2, 0, 3, 1, 4)  # each (N, heads, voxels, channels of a head)
         found = F.scaled_dot_product_attention(query, key, value)
         added = self.taken(found.transpose(1, 2).flatten(2))
-        return features + added.transpose(1, 2).reshape(features.shape)
+        result: Tensor = features + added.transpose(1, 2).reshape(features.shape)
+        return result
