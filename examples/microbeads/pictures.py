@@ -31,7 +31,7 @@ def shown(raw: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Return the first channel of an image ``(C, Z, Y, X)``, its contrast stretched."""
     plane = raw.reshape(-1, *raw.shape[-3:])[0, 0].astype(float)
     low, high = np.percentile(plane, (1, 99.7))
-    return np.clip((plane - low) / max(high - low, 1e-9), 0, 1) ** 0.6
+    return np.asarray(np.clip((plane - low) / max(high - low, 1e-9), 0, 1) ** 0.6)
 
 
 def nuclei(target: Path, runs: list[Path]) -> None:
@@ -72,8 +72,8 @@ def detection(target: Path, run: Path, folder: Path) -> None:
     chosen = list(dict.fromkeys([*order[:2], *most]))[:4]
     figure, axes = plt.subplots(1, 4, figsize=(12, 3.4), layout="constrained")
     for axis, i in zip(axes, chosen, strict=True):
-        image, marks, centres = found[i]
-        axis.imshow(image, cmap="gray")
+        plane, marks, centres = found[i]
+        axis.imshow(plane, cmap="gray")
         axis.scatter(*marks.T[::-1], s=55, facecolors="none", edgecolors="#2ca02c", linewidths=1)
         axis.scatter(*centres.T[::-1], s=7, color="#ff3fd0")
         axis.set(xticks=[], yticks=[])
@@ -84,7 +84,7 @@ def detection(target: Path, run: Path, folder: Path) -> None:
 def save(figure: Any, target: Path) -> None:
     """Write a figure as PNG."""
     data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=90)
+    figure.savefig(data, format="png", dpi=80)
     replace_file(target, data.getvalue())
 
 
