@@ -39,7 +39,10 @@ def test_steps_are_those_of_a_training(recipe: Recipe, tmp_path: Path) -> None:
 
 
 def test_counts_are_kept_where_asked(recipe: Recipe, tmp_path: Path) -> None:
-    events = list(steps_at(recipe, [1e-3], tmp_path))
+    _images(tmp_path, 4)
+    dataset = {"name": "files", "raw": str(tmp_path / "images/*.tif"), "labels": str(tmp_path / "labels/*.tif")}
+    stored = Recipe.from_mapping({**recipe.to_mapping(), "dataset": dataset})
+    events = list(steps_at(stored, [1e-3], tmp_path))
     assert any(isinstance(event, Preparing) for event in events)
     assert list((tmp_path / "counts").iterdir())
 

@@ -133,8 +133,8 @@ def range_test(
             over = watch(event.loss)
             if over:
                 break
-    ended = over or len(losses) < steps
-    diverged = rates[min(len(losses), steps - 1) if not over else len(losses) - 1] if ended else None
+    last = len(losses) - over  # of a step that was not finite there is no loss
+    diverged = rates[last] if last < steps and (over or len(losses) < steps) else None
     return judge(rates[: len(losses)], losses, diverged, float(np.median(times)) if times else float("nan"))
 
 
