@@ -132,7 +132,7 @@ def test_a_process_that_dies_is_one_failed_training(recipe):
         "--workers",
         "2",
         "-o",
-        "training.steps=2000",
+        "training.steps=40",
     )
     child = None
     while child is None and process.poll() is None:
