@@ -97,11 +97,43 @@ _DENSE = Rule(
     ),
     above=50,
     changes=(
-        Change("rate", {"optimizer.learning_rate": 1e-3}, {"optimizer.learning_rate": 1e-4}, False, ""),
-        Change("batch", {"sampling.batch_size": 8}, {"sampling.batch_size": 32}, False, ""),
-        Change("dropout", {"architecture.dropout": 0.0}, {"architecture.dropout": 0.3}, False, ""),
-        Change("loss", {"loss": [{"name": "focal", "alpha": 0.25}]}, {"loss": [{"name": "dice"}]}, True, ""),
-        Change("split", {"split.by": "random", "split.share": 0.15}, {"split.by": "density"}, True, ""),
+        Change(
+            "rate",
+            {"optimizer.learning_rate": 1e-3},
+            {"optimizer.learning_rate": 1e-4},
+            False,
+            "A mean-reduced loss and its gradient do not grow with the number of objects, so that nothing asks for a lower rate: range "
+            "tests on dense beads have their lowest loss at 0.07 and above. The rate is measured on the data instead.",
+        ),
+        Change(
+            "batch",
+            {"sampling.batch_size": 8},
+            {"sampling.batch_size": 32},
+            False,
+            "Not measured by itself. For the same images seen it is a quarter of the steps, and a dense image holds many objects anyway.",
+        ),
+        Change(
+            "dropout",
+            {"architecture.dropout": 0.0},
+            {"architecture.dropout": 0.3},
+            False,
+            "Not measured by itself. It is against fitting too few images too well, which has nothing to do with density.",
+        ),
+        Change(
+            "loss",
+            {"loss": [{"name": "focal", "alpha": 0.25}]},
+            {"loss": [{"name": "dice"}]},
+            True,
+            "Dice takes about half of its first gradient from objects, focal loss with alpha 0.25 less than 5 % even at 109 objects. It is "
+            "taken beside cross-entropy, because where objects are few its own gradient is nearly nothing.",
+        ),
+        Change(
+            "split",
+            {"split.by": "random", "split.share": 0.15},
+            {"split.by": "density", "split.share": 0.15},
+            True,
+            "The mean object count of 11 held-out images of 73 varies by 1.9 (standard deviation over 400 seeds) instead of 17.",
+        ),
     ),
 )
 

@@ -45,6 +45,6 @@ def note_unusual(facts: Facts, draft: Draft) -> None:
         kept = ", ".join(change.about for change in rule.changes if change.applied)
         left = ", ".join(change.about for change in rule.changes if not change.applied)
         draft.note(
-            f"The rule {rule.name} fires ({facts.objects:.0f} objects an image, above {rule.above:g}). Of its changes those that were "
-            f"measured to help are made ({kept}); the others are not ({left})."
+            f"The rule {rule.name} fires ({facts.objects:.0f} objects an image, above {rule.above:g}). Of its changes those with "
+            f"a measured reason are made ({kept}); the others are not ({left})."
         )
