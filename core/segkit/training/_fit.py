@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["fit", "fit_events"]
 
+FIRST_DRAW_SECONDS, DRAW_SECONDS = 10, 60
+
 
 def _never() -> bool:
     return False
@@ -226,7 +228,8 @@ def _loop(
     evaluated = setup.average if setup.average is not None else setup.network
     previewer = Previewer(run.folder / "preview")
     journal_every = max(1, training.steps // 2000)  # as many points as a curve can show
-    saved_step, saved_at, drawn_at = progression.step, monotonic(), 0.0
+    saved_step, saved_at = progression.step, monotonic()
+    drawn_at = saved_at - DRAW_SECONDS + FIRST_DRAW_SECONDS  # what ends before is drawn once, at its end
 
     def tell(event: Event, *, sync: bool = False) -> Event:
         if world.leads:
@@ -272,7 +275,7 @@ def _loop(
             publish()
         if world.leads:
             run.write_history(run.state())
-            draw(at_most_every=60)
+            draw(at_most_every=DRAW_SECONDS)
 
     def draw(at_most_every: float = 0) -> None:
         nonlocal drawn_at
