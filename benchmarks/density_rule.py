@@ -337,8 +337,13 @@ def main() -> None:
     start = PAGE.with_name("density_rule_start.csv")
     if not start.exists():
         write_rows(start, at_start())
-    print("\n".join([*table(read_rows(PAGE)), "", *start_table(read_rows(start)), "", str(split_noise())]))
-    draw(read_rows(PAGE), read_rows(start), arguments.folder)
+    print(
+        "\n".join(
+            [*(table(read_rows(PAGE)) if rows else ()), "", *start_table(read_rows(start)), "", str(split_noise())]
+        )
+    )
+    if rows:
+        draw(read_rows(PAGE), read_rows(start), arguments.folder)
 
 
 if __name__ == "__main__":
