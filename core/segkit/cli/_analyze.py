@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segkit.cli._dataset import chosen_dataset
-from segkit.cli._options import progress_bar
+from segkit.cli._dataset import chosen_dataset, dataset_options
+from segkit.cli._options import override_option, progress_bar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,19 +27,9 @@ _MEMORY = 2**29  # bytes of decoded voxels that are kept between the passes
 
 
 @click.command("analyze")
-@click.argument("data")
-@click.option("--labels", help="What is known of the images: ids of objects or classes, or a mask; patterns too.")
-@click.option("--mask", help="Where the labels are known (not 0).")
-@click.option("--unlabelled", type=int, metavar="ID", help="The id in the labels that means 'not annotated'.")
-@click.option("--voxel-size", type=(float, float, float), metavar="Z Y X", help="In nm, where the files do not say it.")
-@click.option("--objects/--classes", "objects", default=None, help="What the ids are. Default: found out.")
-@click.option(
-    "-o",
-    "--option",
-    "pairs",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change an entry of the recipe; for images, split.by=random and the like, or an option of the dataset 'files'.",
+@dataset_options
+@override_option(
+    "Change an entry of the recipe; for images, split.by=random and the like, or an option of the dataset 'files'."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="What is read of large data.")
 @click.option(

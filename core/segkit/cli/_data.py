@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segkit.cli._options import cluster_options, parse_options, progress_bar
+from segkit.cli._options import cluster_options, override_option, parse_options, progress_bar
 from segkit.cli._traces import convert_traces, describe_traces, holds_traces, rows_of_traces
 from segkit.errors import DataError, OutputExistsError, UnknownNameError, UsageError
 
@@ -58,7 +58,7 @@ def info_command(source: str, as_json: bool) -> None:
 )
 @click.option("--format", "format", metavar="NAME", help="Format of TARGET, if it is a file. Default: by its name.")
 @click.option("--overwrite", is_flag=True, help="Replace what segkit wrote to TARGET before, or a file.")
-@click.option("-o", "--option", "pairs", multiple=True, metavar="KEY=VALUE", help="Option of the importer of a model.")
+@override_option("Option of the importer of a model.")
 @cluster_options
 def convert_command(
     source: str,

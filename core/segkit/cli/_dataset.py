@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from segkit.cli._options import parse_options, parse_overrides
 
 if TYPE_CHECKING:
     from segkit.recipe import Recipe, Selection
 
-__all__ = ["chosen_dataset"]
+__all__ = ["chosen_dataset", "dataset_options"]
+
+
+def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the argument DATA and what is known of it: `chosen_dataset` takes all but ``objects``."""
+    for add in (
+        click.option("--objects/--classes", "objects", default=None, help="What the ids are. Default: found out."),
+        click.option(
+            "--voxel-size", type=(float, float, float), metavar="Z Y X", help="In nm, where the files do not say it."
+        ),
+        click.option("--unlabelled", type=int, metavar="ID", help="The id in the labels that means 'not annotated'."),
+        click.option("--mask", help="Where the labels are known (not 0)."),
+        click.option(
+            "--labels", help="What is known of the images: ids of objects or classes, or restored images; patterns too."
+        ),
+        click.argument("data"),
+    ):
+        command = add(command)
+    return command
 
 
 def chosen_dataset(

@@ -7,11 +7,10 @@ from typing import Literal
 
 import click
 
-from segkit.cli._options import cluster_options, parse_options, progress_bar
+from segkit.cli._options import cluster_options, override_option, parse_options, progress_bar
 
 __all__ = ["segment_command", "trace_command"]
 
-_OPTIONS = ("-o", "--option")
 _DRAWN = 10  # traces in the picture
 
 
@@ -19,7 +18,7 @@ _DRAWN = 10  # traces in the picture
 @click.argument("prediction")
 @click.argument("target", type=click.Path(path_type=Path))
 @click.option("--with", "segmenter", default="components", show_default=True, help="See 'segkit list segmenters'.")
-@click.option(*_OPTIONS, "pairs", multiple=True, metavar="KEY=VALUE", help="Option of the segmenter; can be repeated.")
+@override_option("Option of the segmenter; may be repeated.")
 @click.option("--min-size", type=click.IntRange(0), default=0, show_default=True, help="Drop objects of fewer voxels.")
 @click.option("--block", type=(int, int, int), metavar="Z Y X", help="Voxels cut at once. Default: about 128 each.")
 @click.option("--overwrite", is_flag=True, help="Replace another segmentation of the same name.")
@@ -69,7 +68,7 @@ def segment_command(
 @click.argument("segmentation")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--with", "tracer", default="skeleton", show_default=True, help="See 'segkit list tracers'.")
-@click.option(*_OPTIONS, "pairs", multiple=True, metavar="KEY=VALUE", help="Option of the tracer; can be repeated.")
+@override_option("Option of the tracer; may be repeated.")
 @click.option("--min-size", type=click.IntRange(0), default=0, show_default=True, help="Skip objects of fewer voxels.")
 @click.option(
     "--id", "ids", type=click.IntRange(1), multiple=True, help="Trace this object; can be repeated. Default: all."

@@ -12,7 +12,7 @@ from segkit.cli._events import telling
 from segkit.errors import UsageError
 from segkit.progress import Progress
 
-__all__ = ["cluster_options", "parse_options", "parse_overrides", "progress_bar"]
+__all__ = ["cluster_options", "override_option", "parse_options", "parse_overrides", "progress_bar"]
 
 
 def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -28,6 +28,11 @@ def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--workers", type=click.IntRange(1), metavar="N", help="Threads, or processes or jobs of the cluster."
     )
     return cluster(workers(command))
+
+
+def override_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return what adds ``-o KEY=VALUE``, which may be repeated, with this help; `parse_overrides` reads it."""
+    return click.option("-o", "--option", "pairs", multiple=True, metavar="KEY=VALUE", help=text)
 
 
 def parse_overrides(pairs: tuple[str, ...]) -> dict[str, str]:

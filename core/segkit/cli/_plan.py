@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segkit.cli._dataset import chosen_dataset
-from segkit.cli._options import progress_bar
+from segkit.cli._dataset import chosen_dataset, dataset_options
+from segkit.cli._options import override_option, progress_bar
 
 if TYPE_CHECKING:
     from segkit.planning import Plan
@@ -18,26 +18,8 @@ __all__ = ["plan_command"]
 
 
 @click.command("plan")
-@click.argument("data")
-@click.option(
-    "--labels", help="What is known of the images: ids of objects or classes, or restored images; patterns too."
-)
-@click.option("--mask", help="Where the labels are known (not 0).")
-@click.option("--unlabelled", type=int, help="The id in the labels that means 'not annotated'.")
-@click.option(
-    "--voxel-size", type=float, nargs=3, metavar="Z Y X", help="Size of a voxel in nm, where the files do not say it."
-)
-@click.option(
-    "--objects/--classes", "objects", default=None, help="What the ids are, where it is not clear. Default: found out."
-)
-@click.option(
-    "-o",
-    "--option",
-    "pairs",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Another option of the dataset `files`, such as region=z:120.",
-)
+@dataset_options
+@override_option("Another option of the dataset `files`, such as region=z:120.")
 @click.option(
     "--budget",
     type=click.FloatRange(min=0, min_open=True),

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from segkit.cli._options import parse_overrides, progress_bar
+from segkit.cli._options import override_option, parse_overrides, progress_bar
 from segkit.errors import UsageError
 
 __all__ = ["sweep_command"]
@@ -36,14 +36,7 @@ _SHOWN = 15
 @click.option("--keep", help="What stays of a training: all, models (default: no checkpoints) or scores.")
 @click.option("--search-seed", type=int, metavar="N", help="Where the randomness of the search starts. Default: 0.")
 @click.option("--threads", type=int, metavar="N", help="Threads of each training. Default: the cores, shared out.")
-@click.option(
-    "-o",
-    "--option",
-    "pairs",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change an entry of the recipe for all trainings.",
-)
+@override_option("Change an entry of the recipe for all trainings.")
 @click.option(
     "--workers",
     type=click.IntRange(1),

@@ -12,7 +12,7 @@ from time import monotonic
 import click
 
 from segkit.cli._events import telling
-from segkit.cli._options import parse_overrides
+from segkit.cli._options import override_option, parse_overrides
 
 __all__ = ["train_command"]
 
@@ -22,14 +22,7 @@ __all__ = ["train_command"]
 @click.option(
     "--run", "folder", type=click.Path(path_type=Path), help="Run folder. Default: runs/ and the recipe's name."
 )
-@click.option(
-    "-o",
-    "--option",
-    "pairs",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change an entry of the recipe; may be repeated.",
-)
+@override_option("Change an entry of the recipe; may be repeated.")
 @click.option(
     "--from",
     "start",
