@@ -35,7 +35,7 @@ class Scored(NamedTuple):
 
     model: segkit.Model
     forest: Any
-    threshold: float
+    threshold: float | None
     confusions: dict[str, Confusion]
     names: dict[int, str]
 
@@ -51,18 +51,26 @@ def labels_of(sample: segkit.Sample) -> Array:
     return sample.labels.read()[0]
 
 
-def debris_threshold(model: segkit.Model, samples: Sequence[segkit.Sample]) -> float:
-    """Return the probability of debris above which a pixel is best called debris in these samples, 0.5 if there is none."""
-    curve = ThresholdCurve()
+def debris_threshold(model: segkit.Model, samples: Sequence[segkit.Sample]) -> float | None:
+    """Return the probability of debris above which a pixel is best called debris, whatever else is probable.
+
+    None where no threshold finds debris in these samples better than the most probable class does.
+    """
+    curve, hits, wrong = ThresholdCurve(), 0, 0
     for sample in samples:
-        ids = labels_of(sample)
-        curve.update(probabilities(model, sample)[DEBRIS][ids != 0], (ids == DEBRIS + 1)[ids != 0])
-    best, _ = curve.best()
-    return best if np.isfinite(best) else 0.5
+        known = (labels := labels_of(sample)) != 0
+        chances, debris = probabilities(model, sample)[:, known], labels[known] == DEBRIS + 1
+        curve.update(chances[DEBRIS], debris)
+        found = chances.argmax(0) == DEBRIS
+        hits, wrong = hits + int((found & debris).sum()), wrong + int((found ^ debris).sum())
+    best, jaccard = curve.best()
+    return best if jaccard > hits / max(hits + wrong, 1) else None
 
 
-def with_threshold(chances: Array, ids: Array, threshold: float) -> Array:
+def with_threshold(chances: Array, ids: Array, threshold: float | None) -> Array:
     """Return debris where its probability is above the threshold, and the most probable other class elsewhere."""
+    if threshold is None:
+        return np.asarray(ids[chances.argmax(0)])
     others = chances.copy()
     others[DEBRIS] = np.where(chances[DEBRIS] > threshold, 2, -1)
     return np.asarray(ids[others.argmax(0)])
@@ -106,7 +114,7 @@ def main(part: Path, out: Path, folders: Sequence[Path]) -> None:
     runs = []
     for number, folder in enumerate(folders):
         runs.append(score_run(folder, number, unseen))
-        print(f"{folder}: debris where its probability is above {runs[-1].threshold:.3f}", flush=True)
+        print(f"{folder}: threshold of debris, from validation: {runs[-1].threshold}", flush=True)
     model, forest, ids = runs[0].model, runs[0].forest, np.array(list(runs[0].names), np.uint8)
     make_dirs(out)
     shown = {
