@@ -113,8 +113,9 @@ class Model:
             )
             in_channels = int(description["in_channels"])
             scaling = description["normalization"]
-            compressed = bool(scaling.get("compressed", False))
-            normalization = Normalization(tuple(scaling["centre"]), tuple(scaling["scale"]), compressed)
+            normalization = Normalization(
+                tuple(scaling["centre"]), tuple(scaling["scale"]), bool(scaling.get("compressed", False))
+            )
             z, y, x = description["patch_shape"]
             size = description["voxel_size"]
             voxel_size = (float(size[0]), float(size[1]), float(size[2]))
