@@ -209,3 +209,13 @@ def test_voxels_that_are_not_finite_are_refused_by_place_or_left_out(task):
 def test_extents_that_differ_are_refused():
     with pytest.raises(DataError, match=r"extent \(8, 8, 8\).*labels array have \(8, 8, 9\)"):
         made(np.zeros((8, 8, 8)), np.zeros((8, 8, 9)))
+
+
+def test_validation_looks_at_labelled_patches_only_however_sparse(task):
+    labels = np.zeros((1, 64, 64), np.uint8)
+    labels[0, 3, 60] = labels[0, 40, 5] = 1
+    raw = Volume.from_array(np.zeros((1, 64, 64), np.float32))
+    samples = [Sample("sparse", raw, Volume.from_array(labels), unlabelled=0)]
+    index = LabelIndex.build(samples, task.foreground)
+    boxes = validation_boxes(samples, index, (1, 8, 8), None)
+    assert sorted(box.start for _, box in boxes) == [(0, 0, 56), (0, 40, 0)]

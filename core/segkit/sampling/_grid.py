@@ -8,7 +8,7 @@ import numpy as np
 
 from segkit.contracts import Sample
 from segkit.geometry import Box, Lattice, Triple
-from segkit.sampling._index import LabelIndex
+from segkit.sampling._index import LabelIndex, read_known
 
 __all__ = ["validation_boxes"]
 
@@ -36,7 +36,7 @@ def validation_boxes(
     for which, sample in enumerate(samples):
         lattice, first = index.lattices[which], int(index.first_block[which])
         for box in Lattice(sample.raw.box, patch_shape):
-            if any(index.known[first + block] for block in lattice.touching(box)):
+            if _holds_labels(sample, box, index, first + np.array([*lattice.touching(box)])):
                 start = [
                     min(s, n - p) if n >= p else (n - p) // 2
                     for s, n, p in zip(box.start, sample.raw.spatial_shape, patch_shape, strict=True)
@@ -45,3 +45,13 @@ def validation_boxes(
     if limit is not None and len(found) > limit:
         found = [found[number] for number in np.linspace(0, len(found) - 1, limit).round().astype(int)]
     return found
+
+
+def _holds_labels(sample: Sample, box: Box, index: LabelIndex, blocks: np.ndarray) -> bool:
+    """Return whether a patch holds labels; where blocks that reach beyond it hold only some, it is looked at itself."""
+    labelled = [index.box(int(block))[1] for block in blocks[index.known[blocks] > 0]]
+    whole = index.known[blocks] == [index.box(int(block))[1].size for block in blocks]
+    if not labelled or whole.any() or any(block & box == block for block in labelled):
+        return bool(labelled)
+    inside = box & sample.raw.box
+    return inside is not None and bool(read_known(sample, inside)[1].any())
