@@ -306,7 +306,8 @@ def test_training_goes_on_with_the_same_bits(tmp_path):
     whole = fit(recipe(training={"steps": 4}), tmp_path / "whole").state()
     fit(recipe(), tmp_path / "parts")
     parts = fit(recipe(training={"steps": 4}), tmp_path / "parts")
-    assert whole.rows == parts.state().rows
+    losses = [{step: row["loss"] for step, row in state.rows.items()} for state in (whole, parts.state())]
+    assert losses[0] == losses[1]
     assert Run(tmp_path / "parts").recipe.task.options["field_of_view"] == (9, 9, 9)
     assert set(parts.state().validations[3]["metrics"]) == set(made().metrics().compute())
 
