@@ -266,6 +266,7 @@ def segkit_formats():
 '''
 
 
+@pytest.mark.slow
 def test_a_poison_block_on_the_command_line(tmp_path: Path) -> None:
     site = tmp_path / "site"
     (site / "poison-1.0.dist-info").mkdir(parents=True)

@@ -118,6 +118,7 @@ def test_a_sweep_that_is_stopped_goes_on_with_the_same_result(recipe, tmp_path, 
         assert all(1e-3 <= rate <= 1 for rate in rates)
 
 
+@pytest.mark.slow
 def test_a_training_that_was_interrupted_goes_on_from_its_checkpoint(recipe, tmp_path):
     plan = SweepPlan.of(recipe, TWO, seeds=1, keep="all")
     journal = tmp_path / "sweep" / "trials" / "001" / "seed-3" / "journal.jsonl"
@@ -135,6 +136,7 @@ def test_a_training_that_was_interrupted_goes_on_from_its_checkpoint(recipe, tmp
     assert [row["state"] for row in table(again)] == ["completed"] * 2
 
 
+@pytest.mark.slow
 def test_what_fails_is_noted_and_the_others_go_on(recipe, tmp_path, tiny):
     vary = {"loss.0.blow_up_below": [-1.0, 100.0], "sampling.patch_shape": [[8, 8, 8], [8, 8, 400]]}
     plan = SweepPlan.of(recipe, vary, seeds=1)
