@@ -44,7 +44,7 @@ def main(run: Path, picture: Path) -> None:
             scored.append((jaccard([(patch.predicted, patch)]), str(patch.place), patch, patch.predicted))
     scored.sort(key=lambda entry: entry[:2])
     columns = [*scored[: -EACH - 1 : -1], *scored[:EACH]]
-    figure = Figure(figsize=(2.6 * len(columns), 5.5), dpi=80)
+    figure = Figure(figsize=(2.6 * len(columns), 5.5), dpi=60)
     FigureCanvasAgg(figure)
     for column, (score, place, patch, found) in enumerate(columns):
         for row, shown in enumerate((patch.raw, coloured(patch, found))):
