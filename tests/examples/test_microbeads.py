@@ -110,7 +110,8 @@ def test_beads_of_which_centres_are_marked_are_detected(marked, tmp_path, script
     def run(*arguments: object) -> None:
         subprocess.run([sys.executable, "-m", "segkit", *map(str, arguments)], check=True, cwd=tmp_path, timeout=110)
 
-    options = {"architecture.width": 4, "sampling.batch_size": 8, "training.steps": 120, "training.validate_every": 40}
+    options = {"sampling.batch_size": 8, "training.steps": 200, "training.validate_every": 50}
+    options |= {"optimizer.learning_rate": 1e-2, "architecture.dropout": 0}
     options |= {"dataset.raw": f"{marked}/train/img_*.tif", "dataset.labels": f"{marked}/train/mask_*.tif"}
     pairs = [part for key, value in options.items() for part in ("-o", f"{key}={value}")]
     run("train", FOLDER / "detection.toml", "--run", "run", *pairs)
