@@ -1,6 +1,6 @@
 """Dense beads with the settings that failed and with the recalibrated ones: which of the five changes matters, and why.
 
-    python examples/microbeads/study.py runs/study            # all trainings, about 20 processor minutes
+    python examples/microbeads/study.py runs/study            # all trainings, about 25 processor minutes
     python examples/microbeads/study.py runs/study --quick    # two trainings, under a minute
 
 Every training sees the same number of patches. The scores are those of 24 images that no training and no validation has
