@@ -121,7 +121,13 @@ def on_disk(tiny, stored, recipe_tables):
     segkit.register(SimpleNamespace(hook=segkit.hookimpl(specname="segkit_datasets")(hook)), "disk")
     sampling = {**recipe_tables["sampling"], "reuse": 4, "memory": 1, "balance": "classes"}
     training = {"steps": 8, "validate_every": 8, "validation_patches": 4}
-    return {**recipe_tables, "dataset": {"name": "stored"}, "sampling": sampling, "training": training, "split": {"share": 0.0}}
+    return {
+        **recipe_tables,
+        "dataset": {"name": "stored"},
+        "sampling": sampling,
+        "training": training,
+        "split": {"share": 0.0},
+    }
 
 
 def weights(folder) -> dict[str, np.ndarray]:
