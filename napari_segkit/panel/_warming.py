@@ -16,21 +16,25 @@ def warm_up(viewer: Any) -> None:
     That is a second of work, which napari does in the thread of the window when a layer asks for it. The units, which
     may not be loaded by two threads at once, are loaded here and now.
 
-    Then everything that lives is put aside from Python's search for unreachable objects, which stops all threads and takes
-    a quarter of a second for the modules of napari and what it needs. `gc.unfreeze` takes that back. A viewer that holds
-    layers already is left as it is, because layers that are removed are found by that search.
+    Before and after that, everything that lives is put aside from Python's search for unreachable objects, which stops all
+    threads and takes a quarter of a second for the modules of napari and what it needs. `gc.unfreeze` takes that back. A
+    viewer that holds layers already is left as it is, because layers that are removed are found by that search.
     """
     with suppress(ImportError):
         import pint
 
         pint.get_application_registry().Unit("nm")  # type: ignore[no-untyped-call]
 
-    def work() -> None:
-        with suppress(ImportError):  # napari can do without xarray, and may do without the other
-            _load()
+    def put_aside() -> None:
         if not viewer.layers:
             gc.freeze()
 
+    def work() -> None:
+        with suppress(ImportError):  # napari can do without xarray, and may do without the other
+            _load()
+        put_aside()
+
+    put_aside()
     threading.Thread(target=work, name="segkit-warm-up", daemon=True).start()
 
 
