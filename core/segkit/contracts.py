@@ -274,7 +274,8 @@ def call_network(network: nn.Module, raw: Tensor) -> Tensor:
         result: Tensor = network(raw)
         return result
     n, c, z, y, x = raw.shape
-    planes = raw.transpose(1, 2).reshape(n * z, c, y, x)
+    # Squeezed where it can be: a reshaped single channel would forget that it lies voxel by voxel.
+    planes = raw.squeeze(2) if z == 1 else raw.transpose(1, 2).reshape(n * z, c, y, x)
     logits: Tensor = network(planes)
     return logits.reshape(n, z, *logits.shape[1:]).transpose(1, 2)
 

@@ -10,12 +10,16 @@ from contextlib import closing
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 import segkit
+from segkit.contracts import Batch, call_network
 from segkit.errors import BusyError, DataError, DivergedError, OutputExistsError, UsageError
 from segkit.recipe import Recipe, Schedule
 from segkit.training import Checkpoint, Finished, Preparing, Started, Step, Validation, fit, fit_events, fold
 from segkit.training._optimization import learning_rate_at
+from segkit.training._step import to_device
 from segkit.training._stopping import stop_on_signals
 
 
@@ -149,6 +153,26 @@ def test_every_optimizer_and_schedule_resumes_exactly(recipe_tables, tmp_path, n
     train_until(7, recipe, tmp_path / "run")
     fit(recipe, tmp_path / "run")
     assert digest(tmp_path / "run") == digest(tmp_path / "whole")
+
+
+def test_what_lies_voxel_by_voxel_is_learnt_from_alike(recipe_tables, tmp_path):
+    losses = {}
+    for layout in ("contiguous", "channels_last"):
+        recipe_tables["training"]["layout"] = layout
+        events = fit_events(Recipe.from_mapping(recipe_tables), tmp_path / layout)
+        losses[layout] = [event.loss for event in events if isinstance(event, Step)]
+    np.testing.assert_allclose(losses["channels_last"], losses["contiguous"], rtol=1e-3)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_planar_network_is_given_planes_that_lie_voxel_by_voxel(channels):
+    network = nn.Conv2d(channels, 2, 3, padding=1)
+    network.planar = True
+    raw, known = torch.rand(2, channels, 1, 8, 8), torch.ones(2, 1, 1, 8, 8)
+    batch = to_device(Batch(raw, known, known, ("a", "b")), torch.device("cpu"), "channels_last")
+    logits = call_network(network, batch.raw)
+    assert logits.squeeze(2).is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(logits, call_network(network, raw))
 
 
 def test_resume_with_a_changed_recipe_is_refused_and_more_steps_are_not(recipe_tables, tmp_path, recipe):

@@ -134,7 +134,9 @@ class Previewer:
         if request == self._patch or self._credit < 0:
             return None
         began = monotonic()
-        batch = to_device(stack([setup.sampler.training_example(step - 1, 0)]), setup.device)
+        batch = to_device(
+            stack([setup.sampler.training_example(step - 1, 0)]), setup.device, setup.recipe.training.layout
+        )
         network = setup.average if setup.average is not None else setup.network
         was_training = network.training
         network.eval()

@@ -92,7 +92,9 @@ class _Trial:
 
     def _step(self, shape: Triple) -> None:
         setup = cast("Setup", SimpleNamespace(recipe=self.recipe, device=self.device, task=self.task, loss=self.loss))
-        batch = to_device(stack([self._example(shape)] * self.recipe.sampling.batch_size), self.device)
+        batch = to_device(
+            stack([self._example(shape)] * self.recipe.sampling.batch_size), self.device, self.recipe.training.layout
+        )
         self.optimizer.zero_grad(set_to_none=True)
         for part, weight in computed(setup, self.network, batch):
             (part * weight).backward()  # type: ignore[no-untyped-call]

@@ -25,9 +25,13 @@ ADVICE = (
 )
 
 
-def to_device(batch: Batch, device: torch.device) -> Batch:
-    """Return the batch on a device."""
+def to_device(batch: Batch, device: torch.device, layout: str) -> Batch:
+    """Return the batch on a device, its images in a layout, which the network's layers then hand on."""
+    import torch
+
     raw, target, mask = (tensor.to(device, non_blocking=True) for tensor in (batch.raw, batch.target, batch.mask))
+    if layout == "channels_last":  # copied, as a single channel would be passed on as it lies
+        raw = torch.empty_like(raw, memory_format=torch.channels_last_3d).copy_(raw)
     return Batch(raw, target, mask, batch.origins)
 
 
@@ -72,7 +76,7 @@ def take_step(
     sums = np.zeros(3)  # of the losses, of their weights, and whether one of them is not finite
     origins: list[str] = []
     for _ in range(training.accumulation):
-        batch = to_device(next(batches), setup.device)
+        batch = to_device(next(batches), setup.device, training.layout)
         origins += batch.origins
         for part, weight in computed(setup, network, batch):
             loss = part * weight

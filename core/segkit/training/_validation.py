@@ -38,7 +38,7 @@ def validate(
             stopped = stop()
             if stopped:
                 break
-            batch = to_device(batch, setup.device)
+            batch = to_device(batch, setup.device, setup.recipe.training.layout)
             parts = np.array([(float(part), weight) for part, weight in computed(setup, network, batch)])
             loss = np.average(parts[:, 0], weights=parts[:, 1])
             with autocast(setup):
