@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
+from typing import Annotated
 
 import pytest
+from annotated_types import Ge, Le
 
-from segkit.errors import DataError, UnknownNameError, UsageError
+import segkit
+from segkit.errors import DataError, SegkitWarning, UnknownNameError, UsageError
 from segkit.recipe import Recipe, load_recipe
 
 
@@ -84,9 +88,67 @@ def test_overrides_change_any_entry(recipe_tables, tmp_path):
     assert (changed.sampling.patch_shape, changed.optimizer.learning_rate) == ((4, 4, 4), 3e-4)
 
 
-def test_choosing_another_component_forgets_the_options_of_the_first(recipe_tables, tmp_path):
-    (tmp_path / "r.toml").write_text(Recipe.from_mapping(recipe_tables).to_toml())
-    assert load_recipe(tmp_path / "r.toml", {"architecture.name": "net"}).architecture.options["width"] == 4
+@pytest.fixture
+def other_components(isolated_plugins):
+    def plain_net(in_channels: int, out_channels: int, *, width: Annotated[int, Ge(1), Le(4)] = 2, depth: int = 3):
+        """Another network.
+
+        Parameters
+        ----------
+        width
+            Channels.
+        depth
+            Levels.
+        """
+
+    def plain_loss():
+        """Another loss."""
+
+    def start():
+        """A start."""
+
+    segkit.register(
+        SimpleNamespace(
+            segkit_architectures=segkit.hookimpl(lambda: {"plain": plain_net}, specname="segkit_architectures"),
+            segkit_losses=segkit.hookimpl(lambda: {"plain": plain_loss}, specname="segkit_losses"),
+            segkit_initializers=segkit.hookimpl(lambda: {"start": start}, specname="segkit_initializers"),
+        ),
+        name="other",
+    )
+
+
+def overridden(tables, folder, **overrides: str) -> Recipe:
+    (folder / "r.toml").write_text(Recipe.from_mapping(tables).to_toml())
+    return load_recipe(folder / "r.toml", {key.replace("__", "."): value for key, value in overrides.items()})
+
+
+def test_another_component_keeps_the_options_that_it_takes(recipe_tables, other_components, tmp_path):
+    with pytest.warns(
+        SegkitWarning, match=r"`architecture.name=plain` leaves out .* 'plain' does not take: dropout = 0.2\.$"
+    ):
+        changed = overridden(recipe_tables, tmp_path, architecture__name="plain")
+    assert (changed.architecture.name, changed.architecture.options) == ("other:plain", {"width": 3, "depth": 3})
+    recipe_tables["architecture"]["width"] = 5
+    with pytest.warns(SegkitWarning, match=r"does not take: width = 5, dropout"):
+        changed = overridden(recipe_tables, tmp_path, architecture__name="plain", architecture__depth="1")
+    assert changed.architecture.options == {"width": 2, "depth": 1}
+    recipe_tables["loss"] = [{"name": "bce", "weight": 0.5}]
+    with pytest.warns(SegkitWarning, match="blow_up_below"):
+        assert overridden(recipe_tables, tmp_path, loss__bce__name="plain").loss[0].weight == 0.5
+
+
+def test_the_same_component_keeps_everything(recipe_tables, tmp_path):
+    changed = overridden(recipe_tables, tmp_path, architecture__name="net")
+    assert changed == Recipe.from_mapping(recipe_tables)
+    assert changed.architecture.options["width"] == 3
+
+
+def test_an_optional_component_can_be_left_out(recipe_tables, other_components, tmp_path):
+    recipe_tables["initializer"] = {"name": "start"}
+    assert overridden(recipe_tables, tmp_path).initializer is not None
+    assert overridden(recipe_tables, tmp_path, initializer__name="none").initializer is None
+    with pytest.raises(UnknownNameError, match="no architecture 'none'"):
+        overridden(recipe_tables, tmp_path, architecture__name="none")
 
 
 @pytest.mark.parametrize(
@@ -97,6 +159,7 @@ def test_choosing_another_component_forgets_the_options_of_the_first(recipe_tabl
         ("nonsense", "1", "names nothing in a recipe"),
         ("loss.dice.weight", "1", "must say which loss it means"),
         ("training", "1", "names nothing"),
+        ("architecture.wide.width", "1", "must say which architecture it means"),
         ("loss.0.weight", "much", "`loss.weight` of bce is 'much'"),
     ],
 )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import tomllib
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from segkit.errors import DataError, UnknownNameError, UsageError, did_you_mean
+from segkit.errors import DataError, SegkitWarning, UnknownNameError, did_you_mean
 from segkit.parameters import parameters_of, parse_text
+from segkit.recipe._changing import choose, table_of
 from segkit.recipe._recipe import CHOICES, Recipe, component_of
 from segkit.recipe._settings import SECTIONS
 
@@ -35,7 +37,9 @@ def load_recipe(path: str | Path, overrides: Mapping[str, str] | None = None) ->
     path
         The file. Relative data locations in it start from its folder.
     overrides
-        Entries to change, as text: ``{"architecture.width": "48", "loss.dice.weight": "2", "seed": "1"}``.
+        Entries to change, as text: ``{"architecture.width": "48", "loss.dice.weight": "2", "seed": "1"}``. Another component,
+        ``{"architecture.name": "ffn"}``, keeps the options that it takes as well; a `SegkitWarning` names the others.
+        ``"none"`` leaves an optional component out.
 
     Raises
     ------
@@ -71,12 +75,11 @@ def _override(data: dict[str, Any], key: str, text: str) -> None:
         data["seed"] = int(text) if text.isdecimal() else text
     elif head in SECTIONS and len(rest) == 1:
         _set_option(data.setdefault(head, {}), SECTIONS[head], rest[0], text, head)
+    elif head in CHOICES and rest and rest[-1] == "name":
+        _choose(data, key, text)
     elif head in CHOICES and rest:
-        table, option = _table_to_override(data, head, rest), rest[-1]
-        if option == "name":
-            table.clear()  # the options of another component say nothing about this one
-            table["name"] = text
-        elif option == "weight" and head == "loss":
+        table, option = table_of(data, key), rest[-1]
+        if option == "weight" and head == "loss":
             try:
                 table["weight"] = float(text)
             except ValueError:
@@ -91,27 +94,17 @@ def _override(data: dict[str, Any], key: str, text: str) -> None:
         )
 
 
-def _table_to_override(data: dict[str, Any], head: str, rest: list[str]) -> dict[str, Any]:
-    found: Any = data.setdefault(head, [] if CHOICES[head].many else {})
-    if isinstance(found, dict):
-        return found
-    wanted = rest[0] if len(rest) > 1 else ""
-    matches = [
-        table
-        for index, table in enumerate(found)
-        if not wanted or wanted in (str(index), table.get("name"), str(table.get("name")).rpartition(":")[2])
-    ]
-    if not matches and not found and rest[-1] == "name":
-        found.append({})
-        matches = found
-    if len(matches) != 1:
-        names = ", ".join(str(table.get("name")) for table in found) or "none"
-        raise UsageError(
-            f"The option `{'.'.join([head, *rest])}` must say which {head} it means, such as `{head}.0.{rest[-1]}` or "
-            f"`{head}.NAME.{rest[-1]}`; the recipe has: {names}."
+def _choose(data: dict[str, Any], key: str, text: str) -> None:
+    choice = CHOICES[key.partition(".")[0]]
+    leave_out = text.lower() == "none" and choice.minimum == 0 and not choice.many
+    lost = choose(data, key, None if leave_out else text)
+    if lost:
+        options = ", ".join(f"{option} = {value!r}" for option, value in lost.items())
+        warnings.warn(
+            f"`{key}={text}` leaves out options that {text!r} does not take: {options}.",
+            SegkitWarning,
+            stacklevel=4,
         )
-    match: dict[str, Any] = matches[0]
-    return match
 
 
 def _set_option(table: dict[str, Any], factory: Any, option: str, text: str, where: str) -> None:

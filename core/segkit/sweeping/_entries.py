@@ -9,7 +9,8 @@ from typing import Any
 from segkit.errors import UnknownNameError, UsageError, did_you_mean
 from segkit.parameters import Parameter, parameters_of
 from segkit.recipe import CHOICES, SECTIONS, Recipe
-from segkit.registry import Component, registries
+from segkit.recipe._changing import choose, table_of
+from segkit.registry import registries
 
 __all__ = ["changed", "parameter_of"]
 
@@ -47,7 +48,7 @@ def parameter_of(tables: Tables, key: str, names: Mapping[str, tuple[Any, ...]])
         raise UnknownNameError(
             f"The setting `{key}` names nothing in a recipe.{did_you_mean(head, known)} It begins with one of: {', '.join(known)}."
         )
-    option, table = rest[-1], _table(tables, key)
+    option, table = rest[-1], table_of(tables, key)
     if option == "name":
         return Parameter(key, str, None, str, choices=(*registries[CHOICES[head].kind],))
     if option == "weight" and head == "loss":
@@ -73,8 +74,8 @@ def _named(records: tuple[Parameter, ...], option: str, key: str) -> Parameter:
 def changed(tables: Tables, values: Mapping[str, Any], seed: int) -> Recipe:
     """Return a recipe with other values at some entries.
 
-    Where another component is chosen, everything else stays as equal as it can: options that both have keep their
-    values, the others are the new component's defaults.
+    Where another component is chosen, everything else stays as equal as it can: options that both have keep values that
+    both take, the others are the new component's defaults.
 
     Raises
     ------
@@ -85,46 +86,12 @@ def changed(tables: Tables, values: Mapping[str, Any], seed: int) -> Recipe:
     for key in sorted(values, key=lambda key: not key.endswith(".name")):  # a name decides which options exist
         head, _, option = key.rpartition(".")
         if option == "name" and head.partition(".")[0] in CHOICES:
-            _choose(tables, head, values[key])
+            choose(tables, key, values[key])
         elif head in SECTIONS:
             tables[head][option] = _plain(values[key])
         else:
-            _table(tables, key)[option] = _plain(values[key])
+            table_of(tables, key)[option] = _plain(values[key])
     return Recipe.from_mapping(tables)
-
-
-def _choose(tables: Tables, head: str, name: str | None) -> None:
-    if name is None:
-        tables.pop(head, None)
-        return
-    table = _table(tables, f"{head}.name")
-    component: Component = registries[CHOICES[head.partition(".")[0]].kind][name]
-    known = {record.name for record in component.parameters} | {"weight"}
-    kept = {option: value for option, value in table.items() if option in known}
-    table.clear()
-    table.update(kept, name=component.qualified)
-
-
-def _table(tables: Tables, key: str) -> Tables:
-    """Return the table that an entry is in; an optional one is made."""
-    head, *rest = key.split(".")
-    found: Any = tables.setdefault(head, [] if CHOICES[head].many else {})
-    if isinstance(found, dict) and len(rest) == 1:
-        return found
-    wanted = rest[0] if len(rest) > 1 else ""
-    listed = found if isinstance(found, list) else []
-    matches: list[Tables] = [
-        table
-        for index, table in enumerate(listed)
-        if not wanted or wanted in (str(index), table["name"], table["name"].rpartition(":")[2])
-    ]
-    if len(matches) != 1:
-        names = ", ".join(table["name"] for table in listed) or "none"
-        raise UsageError(
-            f"The setting `{key}` must say which {head} it means, such as `{head}.0.{rest[-1]}` or `{head}.NAME.{rest[-1]}`; "
-            f"the recipe has: {names}."
-        )
-    return matches[0]
 
 
 def _plain(value: Any) -> Any:
