@@ -19,7 +19,7 @@ from segkit.errors import BusyError, DataError, DivergedError, OutputExistsError
 from segkit.recipe import Recipe, Schedule
 from segkit.training import Checkpoint, Finished, Preparing, Started, Step, Validation, fit, fit_events, fold
 from segkit.training._optimization import learning_rate_at
-from segkit.training._step import to_device
+from segkit.training._step import seed_draws, to_device
 from segkit.training._stopping import stop_on_signals
 
 
@@ -153,6 +153,13 @@ def test_every_optimizer_and_schedule_resumes_exactly(recipe_tables, tmp_path, n
     train_until(7, recipe, tmp_path / "run")
     fit(recipe, tmp_path / "run")
     assert digest(tmp_path / "run") == digest(tmp_path / "whole")
+
+
+def test_a_step_draws_what_torch_would_draw_from_its_seed():
+    torch.manual_seed(2**64 - 3)
+    wanted = torch.rand(9)
+    seed_draws(torch.device("cpu"), 2**64 - 3)
+    assert torch.equal(torch.rand(9), wanted)
 
 
 def test_what_lies_voxel_by_voxel_is_learnt_from_alike(recipe_tables, tmp_path):

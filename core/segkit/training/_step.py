@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-__all__ = ["autocast", "computed", "take_step", "to_device", "update_average"]
+__all__ = ["autocast", "computed", "seed_draws", "take_step", "to_device", "update_average"]
 
 ADVICE = (
     "The weights from before are kept. Start a new run with a lower optimizer.learning_rate (a third, say), with "
@@ -55,6 +55,20 @@ def computed(setup: Setup, network: nn.Module, batch: Batch) -> Iterator[tuple[T
         yield part
 
 
+def seed_draws(device: torch.device, seed: int) -> None:
+    """Seed what a network on a device may draw from.
+
+    `torch.manual_seed` seeds all kinds of devices; without CUDA it writes down each time who asked for that.
+    """
+    import torch
+
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed_all(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+
+
 def take_step(
     setup: Setup, network: nn.Module, batches: Iterator[Batch], scaler: Any, step: int, rate: float, world: World
 ) -> float:
@@ -69,7 +83,7 @@ def take_step(
 
     training = setup.recipe.training
     # Dropout and whatever else draws inside the network draws from this step's own numbers.
-    torch.manual_seed(address(setup.recipe.seed, step, world.rank, "network"))
+    seed_draws(setup.device, address(setup.recipe.seed, step, world.rank, "network"))
     for group in setup.optimizer.param_groups:
         group["lr"] = rate
     setup.optimizer.zero_grad(set_to_none=True)
