@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import shutil
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 from segkit.cli import main
+from segkit.durable import append_record, read_records
 from segkit.errors import DataError, UsageError
 from segkit.recipe import Recipe
 from segkit.report import (
@@ -298,19 +298,48 @@ def test_a_difference_that_seeds_do_not_explain_is_told(runs, tmp_path):
     assert single.reason.startswith("one run each")
 
 
-def test_other_data_and_losses_are_said(runs, tmp_path):
-    moved = shutil.copytree(runs / "learns" / "seed0", tmp_path / "moved")
-    journal = [json.loads(line.split(" ", 1)[1]) for line in (moved / "journal.jsonl").read_text().splitlines()]
-    (moved / "journal.jsonl").unlink()
-    told_again = [record | ({"data": "other"} if record["event"] == "started" else {}) for record in journal]
-    from segkit.durable import append_record
+def rewritten(run: Path, folder: Path, **start: str | None) -> Path:
+    """Copy a run, with something else said at its start; None where an earlier version said nothing."""
+    shutil.copytree(run, folder)
+    records = read_records(folder / "journal.jsonl")[0]
+    (folder / "journal.jsonl").unlink()
+    for record in records:
+        known = record | (start if record["event"] == "started" else {})
+        append_record(folder / "journal.jsonl", {k: v for k, v in known.items() if v is not None}, sync=False)
+    return folder
 
-    for record in told_again:
-        append_record(moved / "journal.jsonl", record, sync=False)
-    groups = gather([runs / "learns", moved])
-    assert [group.name for group in groups] == ["learns", "moved"]  # the same recipe on other data
-    assert any("fingerprints of the data differ" in caution for caution in compare(groups).cautions)
 
+def test_other_data_are_told_by_those_of_validation(runs, tmp_path):
+    first = runs / "learns" / "seed0"
+    summary = summarize(first)
+    assert len({summary.data, summary.training_data, summary.validation_data}) == 3
+
+    def cautions(name: str, recipe: tuple[str, str] = ("", ""), **start: str | None) -> str:
+        folder = rewritten(first, tmp_path / name, **start)
+        text = (folder / "recipe.toml").read_text()
+        assert recipe[0] in text
+        (folder / "recipe.toml").write_text(text.replace(*recipe))
+        groups = gather([runs / "learns", folder])
+        assert [group.name for group in groups] == ["learns", name]
+        return " ".join(compare(groups).cautions)
+
+    more = {"data": "other", "training_data": "other"}
+    other = more | {"validation_data": "other"}
+    share, count = ("share = 0.25", "share = 0.2"), ("count = 8", "count = 9")
+    assert "fingerprints of the validation data differ" in cautions("moved", **other)
+    assert "Trained on different data though the recipes name the same" in cautions("written again", **more)
+    assert "Trained on different data (split.share), validated on the same." in cautions("more", share, **more)
+    assert "Validated on different data (split.share)" in cautions("split", share, **other)
+    # What a dataset makes of its files, no fingerprint tells.
+    assert "Validated on different data (dataset.count)" in cautions("options", count, **more)
+    earlier = {"training_data": None, "validation_data": None}
+    assert "Validated on different data (split.share)" in cautions("earlier", share, **more | earlier)
+    assert "fingerprints of the validation data differ" in cautions("earlier moved", **other | earlier)
+    old = summarize(tmp_path / "earlier")
+    assert (old.data, old.training_data, old.validation_data) == ("other", "", "")
+
+
+def test_other_losses_and_patches_are_said(runs, tmp_path):
     def again(name: str, old: str, new: str) -> str:
         folder = shutil.copytree(runs / "learns" / "seed0", tmp_path / name)
         recipe = folder / "recipe.toml"
@@ -318,7 +347,6 @@ def test_other_data_and_losses_are_said(runs, tmp_path):
         recipe.write_text(recipe.read_text().replace(old, new))
         return " ".join(compare(gather([runs / "learns", folder])).cautions)
 
-    assert "Validated on different data (split.share)" in again("share", "share = 0.25", "share = 0.5")
     assert "different losses" in again("loss", '"losses:dice"', '"losses:jaccard"')
     assert "different patches" in again("patch", "patch_shape = [\n    1,\n    32", "patch_shape = [\n    1,\n    16")
 

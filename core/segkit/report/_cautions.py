@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from segkit.registry import registries
 from segkit.report._findings import find_problems
 from segkit.report._groups import Group, entries_of
 
@@ -44,22 +45,42 @@ def _other_data(groups: Sequence[Group]) -> Iterator[str]:
 
     own = all("validation_dataset.name" in each for each in entries)
     validated = differing("validation_dataset.") if own else differing("validation_dataset.", "dataset.", "split.")
-    trained = differing("dataset.")
+    prints = {group.runs[0].validation_data for group in groups}
+    known = "" not in prints
+    if known and len(prints) == 1:
+        validated = [key for key in validated if not _only_places(key, groups)]
+    trained = differing("dataset.") if own else differing("dataset.", "split.")
     if validated:
         yield (
             f"Validated on different data ({', '.join(validated)}): scores of different images cannot be set off against each "
             "other. A difference may be one of the data and not of what was changed."
         )
+    elif len(prints if known else {group.runs[0].data for group in groups}) > 1 and (known or not trained):
+        yield (
+            "The fingerprints of the validation data differ though the recipes name the same: files were moved, or written "
+            "again between the runs. Make sure that they were validated on the same images."
+        )
+    elif trained:
+        yield f"Trained on different data ({', '.join(trained)}), validated on the same."
     elif len({group.runs[0].data for group in groups}) > 1:
-        if own and trained:
-            yield f"Trained on different data ({', '.join(trained)}), validated on the same dataset."
-        else:
-            yield (
-                "The fingerprints of the data differ though the recipes name the same: files were moved, or written again "
-                "between the runs. Make sure that they were validated on the same images."
-            )
+        yield (
+            "Trained on different data though the recipes name the same: files were moved, or written again between the runs. "
+            "They were validated on the same."
+        )
     if patches := differing("sampling.patch_shape", "sampling.planes", "training.validation_patches"):
         yield f"Validated on different patches ({', '.join(patches)}): small differences may come from that."
+
+
+def _only_places(key: str, groups: Sequence[Group]) -> bool:
+    """Return whether an entry says no more than what data there are, which fingerprints tell, and not what is made of them."""
+    head, _, option = key.partition(".")
+    if head == "split":
+        return True
+    chosen = [getattr(group.recipe, head) for group in groups]
+    parameters = [registries["datasets"][choice.name].parameters for choice in chosen if choice is not None]
+    return len(parameters) == len(chosen) and all(
+        any(record.name == option and record.location for record in records) for records in parameters
+    )
 
 
 def _other_losses(groups: Sequence[Group]) -> Iterator[str]:

@@ -74,8 +74,9 @@ class RunSummary:
         The message of a run that failed.
     scores, final_scores
         All validation scores that are numbers, `metric` first, of the best weights and of the last ones.
-    data
-        Fingerprint of what it was trained and validated on.
+    data, training_data, validation_data
+        Fingerprints of what it was trained and validated on, together and each; the latter two are empty for runs of
+        earlier versions.
     """
 
     name: str
@@ -97,6 +98,8 @@ class RunSummary:
     scores: Mapping[str, float] = field(default_factory=dict)
     final_scores: Mapping[str, float] = field(default_factory=dict)
     data: str = ""
+    training_data: str = ""
+    validation_data: str = ""
 
     @property
     def stability_word(self) -> str:
@@ -148,6 +151,8 @@ def summarize(run: Run | str | Path) -> RunSummary:
         scores=_numbers(best),
         final_scores=_numbers(final),
         data=state.data,
+        training_data=state.training_data,
+        validation_data=state.validation_data,
     )
 
 

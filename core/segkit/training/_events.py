@@ -33,12 +33,15 @@ class Preparing:
 class Started:
     """The loop begins, or goes on, behind `step` finished steps of `steps`; what came later before does not count.
 
-    `data` is a fingerprint of what it is trained on.
+    `data` is a fingerprint of what it is trained and validated on, `training_data` and `validation_data` are those of the two
+    parts; empty for no validation.
     """
 
     step: int
     steps: int
     data: str = ""
+    training_data: str = ""
+    validation_data: str = ""
 
 
 @dataclass(frozen=True, slots=True)

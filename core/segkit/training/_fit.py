@@ -291,7 +291,8 @@ def _loop(
         early = training.patience is not None and progression.stale >= training.patience
         return progression.step >= training.steps or early
 
-    yield tell(Started(progression.step, training.steps, setup.fingerprint), sync=True)
+    parts = {"training_data": setup.training_fingerprint, "validation_data": setup.validation_fingerprint}
+    yield tell(Started(progression.step, training.steps, setup.fingerprint, **parts), sync=True)
     if origin is not None:
         yield save()  # from here on it needs the other run no more
     if progression.step and progression.step == progression.best_step:

@@ -51,8 +51,9 @@ class RunState:
         For each validated step its ``loss``, ``metrics`` and whether it was ``best``.
     finished
         Why the training ended; empty while it has not.
-    data
-        Fingerprint of what it was last trained on.
+    data, training_data, validation_data
+        Fingerprints of what it was last trained and validated on, together and each; empty where the journal, of an earlier
+        version, does not say it.
     """
 
     step: int = 0
@@ -61,6 +62,8 @@ class RunState:
     validations: dict[int, dict[str, Any]] = field(default_factory=dict)
     finished: str = ""
     data: str = ""
+    training_data: str = ""
+    validation_data: str = ""
 
 
 def fold(records: Iterable[Mapping[str, Any]], state: RunState | None = None) -> RunState:
@@ -69,7 +72,9 @@ def fold(records: Iterable[Mapping[str, Any]], state: RunState | None = None) ->
     for record in records:
         kind, step = record["event"], int(record.get("step", 0))
         if kind == "started":
-            state.steps, state.finished, state.data = int(record["steps"]), "", str(record.get("data", ""))
+            state.steps, state.finished = int(record["steps"]), ""
+            for name in ("data", "training_data", "validation_data"):
+                setattr(state, name, str(record.get(name, "")))
             for table in (state.rows, state.validations):
                 for void in [s for s in table if s > step]:
                     del table[void]

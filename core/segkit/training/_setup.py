@@ -79,10 +79,21 @@ class Setup:
     @property
     def fingerprint(self) -> str:
         """Text that changes when the data do: their places, extents, types and times of writing."""
-        samples = [*self.sampler.samples, *(self.validation.samples if self.validation else ())]
-        volumes = [v for s in samples for v in (s.raw, s.labels, s.mask) if v is not None]
-        facts = [(v.source, v.shape, str(v.dtype), v.offset, written_at(v)) for v in volumes]
-        return blake2b(repr(facts).encode(), digest_size=16).hexdigest()
+        return _fingerprint([*self.sampler.samples, *self._held_out])
+
+    @property
+    def training_fingerprint(self) -> str:
+        """The same of the training data alone."""
+        return _fingerprint(self.sampler.samples)
+
+    @property
+    def validation_fingerprint(self) -> str:
+        """The same of the validation data alone; empty where there are none."""
+        return _fingerprint(self._held_out) if self._held_out else ""
+
+    @property
+    def _held_out(self) -> Sequence[Sample]:
+        return self.validation.samples if self.validation else ()
 
     def model(self, details: dict[str, Any]) -> Model:
         """Return the network (its average, where there is one) as a model."""
@@ -100,6 +111,12 @@ class Setup:
             self.recipe.training.precision,
             details,
         )
+
+
+def _fingerprint(samples: Sequence[Sample]) -> str:
+    volumes = [v for s in samples for v in (s.raw, s.labels, s.mask) if v is not None]
+    facts = [(v.source, v.shape, str(v.dtype), v.offset, written_at(v)) for v in volumes]
+    return blake2b(repr(facts).encode(), digest_size=16).hexdigest()
 
 
 def weighted_sum(recipe: Recipe) -> Loss:
