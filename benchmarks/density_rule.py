@@ -149,6 +149,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 LOSSES = {
     "bce": ("bce", {}),
+    "focal": ("focal", {}),
     "focal, alpha 0.25": ("focal", {"alpha": 0.25}),
     "dice": ("dice", {}),
 }
@@ -300,7 +301,7 @@ def draw(rows: list[dict[str, str]], start: list[dict[str, str]], folder: Path) 
     curves.set_ylabel("validation Jaccard")
     curves.set_xscale("log")
     curves.legend(frameon=False, fontsize=9)
-    for name, colour in zip(LOSSES, ("#0b7285", "#c8283c", "#2f9e6e"), strict=True):
+    for name, colour in zip(LOSSES, ("#0b7285", "#e08a00", "#c8283c", "#2f9e6e"), strict=True):
         mine = [r for r in start if r["loss"] == name]
         counts = sorted({int(r["wanted"]) for r in mine})
         for key, style in (("value", "-"), ("gradient", ":")):

@@ -16,11 +16,12 @@ import tifffile
 from scipy import ndimage
 
 import segkit
+from segkit.planning import RULES
 from segkit.recipe import load_recipe
 
 FOLDER = Path(__file__).parents[2] / "examples" / "microbeads"
-TINY = {"architecture.width": "4", "training.validation_patches": "4"}
-DATA = {"dataset.raw": "images/*.tif", "dataset.labels": "labels/*.tif"}
+PARTS = {"raw": "images", "labels": "labels"}
+DATA = {f"dataset.{key}": f"{part}/*.tif" for key, part in PARTS.items()}
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def changed(one, other) -> set[str]:
 
 def test_each_variant_is_one_step_from_its_end(script):
     study = script("study")
-    recipes = {name: study.recipe_of(change, 0, 3200, {}) for name, change in study.variants().items()}
+    recipes = {name: study.recipe_of("beads", change, 0, 3200, {}) for name, change in study.variants().items()}
     both = changed(recipes["failing"], recipes["recalibrated"])
     plain = {"architecture.dropout", "optimizer.learning_rate", "sampling.batch_size", "split.by"}
     assert plain < both
@@ -52,6 +53,26 @@ def test_each_variant_is_one_step_from_its_end(script):
         assert sum(map(len, steps)) == len(both)
     for recipe in recipes.values():
         assert recipe.training.steps * recipe.sampling.batch_size == 3200
+
+
+def test_the_recipe_of_beads_is_what_the_rule_says():
+    recipe = load_recipe(FOLDER / "beads.toml")
+    assert not changed(recipe, RULES["dense_objects"].recipe(recipe))
+
+
+def test_nuclei_that_are_scored_are_none_that_were_learnt(script, tmp_path):
+    study = script("study")
+    for part in ("images", "labels"):
+        (tmp_path / part).mkdir()
+        for first in "0123456789abcdef":
+            tifffile.imwrite(tmp_path / part / f"{first}0.tif", np.zeros((8, 8), np.uint8))
+    places = {f"dataset.{key}": f"{tmp_path}/{part}/{study.LEARNT}.tif" for key, part in PARTS.items()}
+    recipe = study.recipe_of("nuclei", study.variants()["recalibrated"], 0, 3200, places)
+    learnt, tested = (
+        [s.name for s in found] for found in (recipe.dataset.build("datasets"), study.test_samples(recipe))
+    )
+    assert (len(learnt), tested) == (13, ["d0.tif", "e0.tif", "f0.tif"])
+    assert not set(learnt) & set(tested)
 
 
 @pytest.mark.parametrize("name", ["beads", "nuclei", "detection"])
