@@ -1,5 +1,6 @@
 """`segkit evaluate`, as it is typed."""
 
+import csv
 import json
 
 import h5py
@@ -56,6 +57,40 @@ def test_foreground_and_classes(volumes, capsys, tmp_path):
     assert code == 0
     assert "undefined" in out  # precision of the ids that no channel stands for
     assert json.loads((tmp_path / "s.json").read_text())["scores"]["recall_0"] == 1
+
+
+def test_which_class_is_taken_for_which(volumes, capsys, tmp_path):
+    file = tmp_path / "confusion.csv"
+    arguments = (volumes + "segmentation", volumes + "labels", "--confusion", file)
+    code, out, _ = run(capsys, *arguments, "--compare", "classes")
+    assert (code, f"written to {file}" in out) == (0, True)
+    with file.open() as lines:
+        rows = {row["labelled as"]: row for row in csv.DictReader(lines)}
+    assert (rows["8"]["4"], rows["8"]["8"], rows["8"]["recall"], rows["8"]["precision"]) == ("64", "0", "0.000000", "")
+    code, _, err = run(capsys, *arguments)
+    assert (code, "--compare classes" in err) == (2, True)
+    code, _, err = run(capsys, *arguments[:2], "--compare", "classes", "--confusion", tmp_path / "v.h5")
+    assert (code, "something.csv" in err) == (2, True)
+
+
+def test_regression(volumes, capsys, tmp_path):
+    arguments = (
+        volumes + "prediction",
+        volumes + "prediction",
+        "--compare",
+        "regression",
+        "--json",
+        tmp_path / "s.json",
+    )
+    code, out, _ = run(capsys, *arguments)
+    assert code == 0
+    assert "compared as regression: 512 voxels" in out
+    written = json.loads((tmp_path / "s.json").read_text())
+    assert (written["scores"]["mse"], written["scores"]["psnr"], written["scores"]["correlation_0"]) == (0, None, 1)
+    assert [line.split()[0] for line in out.splitlines()[-3:-1]] == ["0", "1"]
+    code, out, _ = run(capsys, *arguments[:1], volumes + "labels", *arguments[2:], "--channel", 0, "--data-range", 8)
+    assert code == 0
+    assert json.loads((tmp_path / "s.json").read_text())["settings"]["data_range"] == 8
 
 
 def test_mistakes_are_one_line_and_a_code(volumes, capsys, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from segkit.errors import DataError, UsageError
 from segkit.evaluation import evaluate
 from segkit.geometry import Box
-from segkit.metrics import EXPLANATIONS, SCORES, Contingency, object_scores, without_background
+from segkit.metrics import EXPLANATIONS, SCORES, Contingency, Correlation, object_scores, without_background
 from segkit.volume import Volume
 
 SHAPE = (9, 16, 14)
@@ -189,6 +189,10 @@ class TestClasses:
         assert outcome.scores["jaccard_3"] == 0
         assert math.isnan(outcome.scores["recall_3"])
         assert outcome.scores["recall"] == (outcome.scores["recall_1"] + outcome.scores["recall_2"]) / 2
+        assert outcome.confusion.names == ("0", "1", "2", "3")
+        pairs = [[((truth == i) & (found == j) & known).sum() for j in range(4)] for i in range(4)]
+        assert np.array_equal(outcome.confusion.counts, pairs)
+        assert evaluate(found, truth).confusion is None
 
     def test_a_prediction_stands_for_its_largest_channel(self, labels, rng):
         prediction = rng.random((3, *SHAPE)).astype(np.float32)
@@ -198,6 +202,7 @@ class TestClasses:
         chosen = np.array([7, 1, 4], np.uint8)[prediction.argmax(0)]
         same = evaluate(chosen, truth, compare="classes").scores
         assert outcome.scores["jaccard_debris"] == same["jaccard_4"]
+        assert outcome.confusion.names == ("foam", "debris", "sea")
         assert outcome.scores["jaccard"] == pytest.approx(same["jaccard"])
         with pytest.raises(UsageError, match="class_ids"):
             evaluate(volume, truth, compare="classes", class_ids=(7, 1))
@@ -206,6 +211,76 @@ class TestClasses:
         many = np.arange(5000, dtype=np.uint64).reshape(1, 50, 100)
         with pytest.raises(DataError, match="5000 ids"):
             evaluate(many, many, compare="classes")
+
+
+class TestRegression:
+    @pytest.fixture
+    def images(self, rng):
+        truth = rng.normal(1000, 20, SHAPE).astype(np.float32)
+        return truth + rng.normal(3, 5, SHAPE).astype(np.float32), truth
+
+    @pytest.mark.parametrize("block_shape", [None, (1, 3, 14), (4, 5, 6)])
+    def test_numbers_are_compared_as_in_one_piece(self, images, block_shape):
+        found, truth = (image.astype(np.float64) for image in images)
+        outcome = evaluate(*images, compare="regression", block_shape=block_shape)
+        mse = np.mean((found - truth) ** 2)
+        assert outcome.compare == "regression"
+        assert outcome.scores == pytest.approx(
+            {
+                "mse": mse,
+                "mae": np.abs(found - truth).mean(),
+                "psnr": 10 * np.log10(np.ptp(truth) ** 2 / mse),
+                "correlation": np.corrcoef(found.ravel(), truth.ravel())[0, 1],
+            }
+        )
+        assert outcome.scores.keys() <= EXPLANATIONS.keys()
+        other = evaluate(*images, compare="regression", data_range=255.0, block_shape=block_shape).scores
+        assert other == outcome.scores | {"psnr": pytest.approx(10 * np.log10(255**2 / mse))}
+        assert evaluate(images[1], images[1], compare="regression").as_dict()["scores"]["psnr"] is None
+
+    def test_what_is_not_known_does_not_count(self, images, rng):
+        found, truth = images
+        mask = rng.random(SHAPE) < 0.6
+        found[0, 0, :3] = np.nan
+        truth[0, 0, :3], truth[1] = np.nan, -1
+        outcome = evaluate(found, truth, compare="regression", mask=mask, unlabelled=-1, block_shape=(2, 5, 3))
+        known = mask & np.isfinite(truth) & (truth != -1)
+        assert outcome.voxels == known.sum()
+        assert outcome.scores["mse"] == pytest.approx(np.mean((found[known] - truth[known]) ** 2), rel=1e-5)
+        with pytest.raises(DataError, match="not finite"):
+            evaluate(found, np.nan_to_num(truth), compare="regression")
+
+    def test_channels(self, images):
+        found, truth = images
+        two, both = Volume.from_array(np.stack([found, -found]), channel_names=("a", "b")), np.stack([truth, truth])
+        scores = evaluate(two, both, compare="regression").scores
+        first, second = (evaluate(two, truth, compare="regression", channel=n).scores for n in (0, 1))
+        assert {name: scores[f"{name}_a"] for name in first} == first
+        assert scores["mse"] == pytest.approx((first["mse"] + second["mse"]) / 2)
+        assert scores["correlation"] == pytest.approx(0, abs=1e-12)
+        with pytest.raises(UsageError, match="which channel is the regression"):
+            evaluate(two, truth, compare="regression")
+
+    def test_whole_numbers_and_what_never_varies(self, images):
+        truth = np.clip(images[1] - 900, 0, 255).astype(np.uint8)
+        found = np.where(truth > 0, truth - 1, truth).astype(np.uint8)
+        scores = evaluate(found, truth, compare="regression").scores
+        assert scores["mse"] == pytest.approx((truth > 0).mean())
+        flat = evaluate(images[0], np.full(SHAPE, 0.1), compare="regression").scores
+        assert math.isnan(flat["psnr"])
+        assert math.isnan(flat["correlation"])
+        with pytest.raises(UsageError, match="data range"):
+            evaluate(found, truth, compare="regression", data_range=0)
+
+
+def test_a_correlation_of_small_differences_beside_a_large_mean(rng):
+    first, second = rng.normal(0, 1, (2, 4000))
+    second += first
+    correlation = Correlation()
+    for part in np.array_split(np.stack([first, second]) + 1e9, 7, axis=1):
+        correlation.update(*part)
+    assert correlation.value == pytest.approx(np.corrcoef(first, second)[0, 1], abs=1e-6)
+    assert math.isnan(Correlation().value)
 
 
 def test_what_cannot_be_compared_is_named(labels):

@@ -22,6 +22,8 @@ __all__ = ["evaluate_command"]
 
 
 _COUNTS = ("segments", "objects", "splits", "split_edges", "mergers", "merging_segments", "skeletons")
+_REGRESSION = ("mse", "mae", "psnr", "correlation")
+_ERRORS = _REGRESSION[:2]  # of any size, as the numbers are
 
 
 def _read_ids(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, ...]:
@@ -40,15 +42,16 @@ def _read_ids(context: click.Context, parameter: click.Parameter, text: str) -> 
 @click.option("--region", default="", help="Part of the result, such as 'z0:100, x-512:'. Default: all both cover.")
 @click.option(
     "--compare",
-    type=click.Choice(["auto", "objects", "points", "classes", "foreground"]),
+    type=click.Choice(["auto", "objects", "points", "classes", "foreground", "regression"]),
     default="auto",
     show_default=True,
-    help="What the ids are. auto: foreground for a prediction, objects for whole numbers. points: where objects are.",
+    help="What the ids are. auto: foreground for a prediction, objects for whole numbers. points: where objects are. "
+    "regression: numbers, such as an image without noise.",
 )
 @click.option(
     "--threshold", type=float, default=0.5, show_default=True, help="Value above which a prediction is foreground."
 )
-@click.option("--channel", type=int, help="Channel of the prediction that is the foreground, counted from 0.")
+@click.option("--channel", type=int, help="Channel of the prediction that is compared, counted from 0.")
 @click.option(
     "--class-ids", default="", callback=_read_ids, metavar="ID,ID,…", help="The id of each channel. Default: 0,1,2…"
 )
@@ -63,6 +66,19 @@ def _read_ids(context: click.Context, parameter: click.Parameter, text: str) -> 
     help="With points: how far apart two centres may be and still match, in voxels of the finest axis.",
 )
 @click.option("--in-plane", "in_plane_only", is_flag=True, help="With points: only centres in the same z slice match.")
+@click.option(
+    "--data-range",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SPAN",
+    help="With regression: the peak of the signal-to-noise ratio. Default: largest minus smallest known label.",
+)
+@click.option(
+    "--confusion",
+    "matrix",
+    type=click.Path(path_type=Path),
+    metavar="FILE.csv",
+    help="With classes: also write which is taken for which.",
+)
 @click.option(
     "--merge-nodes",
     type=click.IntRange(0),
@@ -99,6 +115,8 @@ def evaluate_command(
     ignore_background: bool,
     radius: float,
     in_plane_only: bool,
+    data_range: float | None,
+    matrix: Path | None,
     merge_nodes: int,
     trim: float,
     scale: float,
@@ -115,6 +133,8 @@ def evaluate_command(
       segkit evaluate segmentation.zarr labels.h5:stack --ignore-background
       segkit evaluate beads.zarr marks.tif --compare points --radius 3
       segkit evaluate prediction.zarr labels.tif --channel 0 --json scores.json
+      segkit evaluate prediction.zarr classes.tif --compare classes --confusion confusion.csv
+      segkit evaluate restored.zarr clean.tif --compare regression
       segkit evaluate segmentation.zarr --skeletons traces --trim 20 --errors errors
     """
     from segkit.durable import replace_file
@@ -125,12 +145,10 @@ def evaluate_command(
         raise UsageError("There is nothing to compare with. Name LABELS, or skeletons of the truth with --skeletons.")
     if errors is not None and skeletons is None:
         raise UsageError(f"The option --errors {errors} is for errors along skeletons. Name these with --skeletons.")
-
-    if target is not None and target.suffix != ".json":
-        # Anything else could be one of the volumes, given by mistake, and it would be replaced.
-        raise UsageError(f"The option --json is {target}; the file must be called something.json.")
-    if target is not None and not target.absolute().parent.is_dir():
-        raise UsageError(f"The folder of --json {target} does not exist. Make it first, or choose another.")
+    if matrix is not None and (compare != "classes" or labels is None):
+        raise UsageError(f"The option --confusion {matrix} is for classes. Name LABELS, and add --compare classes.")
+    _check_target("--json", target, ".json")
+    _check_target("--confusion", matrix, ".csv")
     found: dict[str, object] = {}
     if labels is not None:
         with progress_bar("Comparing") as progress:
@@ -146,11 +164,15 @@ def evaluate_command(
                 ignore_background=ignore_background,
                 radius=radius,
                 in_plane_only=in_plane_only,
+                data_range=data_range,
                 region=region,
                 progress=progress,
             )
         _show(evaluation)
         found.update(evaluation.as_dict())
+        if matrix is not None and evaluation.confusion is not None:
+            replace_file(matrix, evaluation.confusion.as_csv().encode())
+            click.echo(f"written to {matrix}")
     if skeletons is not None:
         with progress_bar("Comparing with skeletons") as progress:
             along = evaluate_traces(
@@ -171,6 +193,14 @@ def evaluate_command(
         click.echo(f"written to {target}")
 
 
+def _check_target(option: str, target: Path | None, suffix: str) -> None:
+    if target is not None and target.suffix != suffix:
+        # Anything else could be one of the volumes, given by mistake, and it would be replaced.
+        raise UsageError(f"The option {option} is {target}; the file must be called something{suffix}.")
+    if target is not None and not target.absolute().parent.is_dir():
+        raise UsageError(f"The folder of {option} {target} does not exist. Make it first, or choose another.")
+
+
 def _show(evaluation: Evaluation) -> None:
     """Print the scores, with what each of them says, and those of single classes in a table of their own."""
     from rich.console import Console
@@ -180,16 +210,17 @@ def _show(evaluation: Evaluation) -> None:
 
     console = Console(highlight=False)
     console.print(f"compared as {evaluation.compare}: {evaluation.voxels} voxels of {evaluation.region}")
-    overall = [*SCORES, "best_threshold", "best_jaccard"]  # the names of classes could make up any other
+    scores = _REGRESSION if evaluation.compare == "regression" else SCORES
+    overall = [*scores, "best_threshold", "best_jaccard"]  # the names of classes could make up any other
     _print_scores(evaluation.scores, EXPLANATIONS if evaluation.compare in ("objects", "points") else overall)
-    parts = [name.removeprefix(f"{SCORES[0]}_") for name in evaluation.scores if name.startswith(f"{SCORES[0]}_")]
+    parts = [name.removeprefix(f"{scores[0]}_") for name in evaluation.scores if name.startswith(f"{scores[0]}_")]
     if parts and evaluation.compare != "objects":
         each = Table(box=None, pad_edge=False)
-        each.add_column("channel" if evaluation.compare == "foreground" else "class")
-        for score in SCORES:
+        each.add_column("class" if evaluation.compare == "classes" else "channel")
+        for score in scores:
             each.add_column(score, justify="right", no_wrap=True)
         for part in parts:
-            each.add_row(part, *(_number(evaluation.scores[f"{score}_{part}"]) for score in SCORES))
+            each.add_row(part, *(_number(evaluation.scores[f"{score}_{part}"], score) for score in scores))
         console.print()
         console.print(each)
 
@@ -240,11 +271,11 @@ def _print_scores(scores: Mapping[str, float], names: Iterable[str]) -> None:
     for name in names:
         if name in scores:
             explanation = EXPLANATIONS[name]
-            table.add_row(name, _number(scores[name], name in _COUNTS), explanation.better, explanation.meaning)
+            table.add_row(name, _number(scores[name], name), explanation.better, explanation.meaning)
     Console(highlight=False).print(table)
 
 
-def _number(value: float, count: bool = False) -> str:
+def _number(value: float, score: str) -> str:
     if math.isnan(value):
         return "undefined"
-    return f"{value:.0f}" if count else f"{value:.4f}"
+    return f"{value:.0f}" if score in _COUNTS else f"{value:.5g}" if score in _ERRORS else f"{value:.4f}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from segkit.metrics.confusion import Confusion
 from segkit.metrics.contingency import Contingency, Overlaps
+from segkit.metrics.correlation import Correlation
 from segkit.metrics.located import TraceError, locate_errors
 from segkit.metrics.matching import DSB_THRESHOLDS, Matching, match, mean_average_precision
 from segkit.metrics.overlap import SCORES, OverlapMetrics, overlap_scores
@@ -32,6 +33,7 @@ __all__ = [
     "Centres",
     "Confusion",
     "Contingency",
+    "Correlation",
     "Detection",
     "Explanation",
     "Matching",
