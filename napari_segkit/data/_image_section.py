@@ -16,7 +16,7 @@ from napari_segkit.data._box_layers import point_at_centre
 from napari_segkit.data._opening import OpeningLine
 from napari_segkit.data._voxel_size import VoxelSize, rescale
 from napari_segkit.forms import SourcePicker, line, source_of_layer
-from napari_segkit.layers import LayerData, add_layers, image_layer, layers_of, open_layers, volume_of_layer
+from napari_segkit.layers import add_layers, create_layers, image_layer, layers_of, open_layers, volume_of_layer
 from napari_segkit.layers._images import shows
 from napari_segkit.session import Job, Session
 from napari_segkit.session.images._card import card
@@ -42,7 +42,7 @@ SLOW = 2**24
 class Opened:
     """What came of opening a source."""
 
-    layers: list[LayerData]
+    layers: list[Any]
     volume: Volume | None = None
 
 
@@ -174,7 +174,7 @@ class ImageSection(QWidget):  # type: ignore[misc]
             self.session.later(partial(add_layers, self.viewer, [other]))
         if source:
             self.source.remember(source)
-        if found.volume is None or first[2] != "image":
+        if found.volume is None or type(first).__name__ != "Image":
             return
         self.session.data.choose_image(found.volume)
         if voxel_size is not None:
@@ -283,7 +283,7 @@ class ImageSection(QWidget):  # type: ignore[misc]
         centre = [(p - o) / v for p, o, v in zip(point, image.offset, image.voxel_size, strict=True)]
         before = [layer for layer in self.viewer.layers if shows(layer, image)]
 
-        def done(found: list[LayerData]) -> None:
+        def done(found: list[Any]) -> None:
             [layer, *_] = add_layers(self.viewer, found)
             self.viewer.layers.move(len(self.viewer.layers) - 1, 0)
             for old in before:
@@ -341,25 +341,25 @@ def _sample(where: Path) -> tuple[Opened, Volume]:
     make_dirs(where)
     image, labels = (open_volume(saved(volume, where)) for volume in sample_volumes())
     layers = layers_of(image, name="neurites", kind="image") + layers_of(labels, name="neurite labels", kind="labels")
-    return Opened(layers, image), labels
+    return Opened(create_layers(layers), image), labels
 
 
 def _open(source: str, where: Path, voxel_size: Spacing | None, name: str) -> Opened:
     path = Path(source)
     if is_run(path) or path.suffix.lower() == ".swc" or (path.is_dir() and any(path.glob("*.swc"))):
-        return Opened(open_layers(source))
+        return Opened(create_layers(open_layers(source)))
     volume = _volume(source, where)
     if voxel_size is not None:
         volume = with_voxel_size(volume, voxel_size)
     if needs_overview(volume):
         return Opened(_layers_of_cut_out(volume, None), volume)
     layers = layers_of(volume, name=name)
-    return Opened(layers, volume if layers[0][2] == "image" else None)
+    return Opened(create_layers(layers), volume if layers[0][2] == "image" else None)
 
 
-def _layers_of_cut_out(volume: Volume, centre: list[float] | None) -> list[LayerData]:
+def _layers_of_cut_out(volume: Volume, centre: list[float] | None) -> list[Any]:
     stem = Path(volume.source.rstrip("/")).stem
-    return layers_of(cut_out(volume, centre), name=f"{stem} (cut-out)")
+    return create_layers(layers_of(cut_out(volume, centre), name=f"{stem} (cut-out)"))
 
 
 def _go_to(viewer: Any, layer: Any) -> None:

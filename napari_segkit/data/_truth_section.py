@@ -11,7 +11,7 @@ from napari_segkit.data._box_layers import BoxLayers, point_at_centre
 from napari_segkit.data._box_list import BoxList
 from napari_segkit.data._classes import Classes
 from napari_segkit.forms import QuietCombo, SourcePicker, line, source_of_layer
-from napari_segkit.layers import LayerData, add_in_turn, image_layer, layers_of, layers_showing, volume_of_layer
+from napari_segkit.layers import add_in_turn, create_layers, image_layer, layers_of, layers_showing, volume_of_layer
 from napari_segkit.session import AnnotationBox, Session
 from napari_segkit.session.images._overview import needs_overview
 from segkit.errors import SegkitError
@@ -214,7 +214,7 @@ class TruthSection(QWidget):  # type: ignore[misc]
         elif place:
             self.session.in_background(lambda: _opened(place), self._loaded, "Data")
 
-    def _loaded(self, found: tuple[Volume, list[LayerData]] | SegkitError) -> None:
+    def _loaded(self, found: tuple[Volume, list[Any]] | SegkitError) -> None:
         if isinstance(found, SegkitError):
             self.session.data.choose_labels(None)
             self.session.report(found, "Data")
@@ -265,13 +265,13 @@ class TruthSection(QWidget):  # type: ignore[misc]
         self.layers.close_down()
 
 
-def _opened(source: str) -> tuple[Volume, list[LayerData]] | SegkitError:
+def _opened(source: str) -> tuple[Volume, list[Any]] | SegkitError:
     from segkit.opening import open_volume
 
     try:
         labels = open_volume(source)
         shown = labels.dtype.kind in "biu" and not needs_overview(labels)
-        return labels, layers_of(labels, kind="labels") if shown else []
+        return labels, create_layers(layers_of(labels, kind="labels")) if shown else []
     except SegkitError as error:
         return error
 

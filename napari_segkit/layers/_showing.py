@@ -7,20 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from napari_segkit.layers._readers import open_layers
+from qtpy.QtCore import QTimer
 
-__all__ = ["add_in_turn", "add_layers", "layers_showing", "show"]
+__all__ = ["add_in_turn", "add_layers", "create_layers", "layers_showing", "reveal"]
 
-
-def show(viewer: Any, source: str | Path, **looks: Any) -> list[Any]:
-    """Add the layers of a source, unless they are there, and return them.
-
-    Raises
-    ------
-    SegkitError
-        If it cannot be opened.
-    """
-    return layers_showing(viewer, source) or add_layers(viewer, open_layers(str(source)), **looks)
+REVEAL_MS = 20
+"""Until an added layer is drawn; with less, Qt may draw before it answers."""
 
 
 def layers_showing(viewer: Any, source: str | Path) -> list[Any]:
@@ -28,39 +20,54 @@ def layers_showing(viewer: Any, source: str | Path) -> list[Any]:
     return [layer for layer in viewer.layers if layer.metadata.get("segkit", {}).get("source") == str(source)]
 
 
-def add_layers(viewer: Any, data: list[Any], **looks: Any) -> list[Any]:
-    """Add layer data and return the layers; traces are never the active layer, in which napari searches at each move."""
+def create_layers(data: list[Any]) -> list[Any]:
+    """Make layers of layer data, which no viewer holds yet; in a thread where one is at hand, as it can take a second."""
     from napari.layers import Layer
 
+    return [Layer.create(voxels, arguments, kind) for voxels, arguments, kind in data]
+
+
+def add_layers(viewer: Any, layers: list[Any]) -> list[Any]:
+    """Add layers and return them; traces are never the active layer, in which napari searches at each move.
+
+    They are drawn when the window has answered in between: both together take napari up to a third of a second.
+    """
     active = viewer.layers.selection.active
-    layers = [viewer.add_layer(Layer.create(voxels, {**arguments, **looks}, kind)) for voxels, arguments, kind in data]
-    if data and data[-1][2] == "tracks":
+    for layer in layers:
+        seen, layer.visible = layer.visible, False
+        viewer.add_layer(layer)
+        if seen:
+            reveal(layer)
+    if layers and hasattr(layers[-1], "tail_length"):
         viewer.layers.selection.active = active
     return layers
 
 
-def add_in_turn(viewer: Any, data: list[Any], later: Callable[[Callable[[], object]], None]) -> None:
-    """Add layer data, the first at once and each other one when it is its turn; the active layer stays the active one.
+def reveal(layer: Any) -> None:
+    """Show a layer that was added hidden when the window has answered in between."""
+    QTimer.singleShot(REVEAL_MS, partial(setattr, layer, "visible", True))
 
-    A layer takes napari a fifth of a second, for which the window does not answer.
+
+def add_in_turn(viewer: Any, layers: list[Any], later: Callable[[Callable[[], object]], None]) -> None:
+    """Add layers, the first at once and each other one when it is its turn; the active layer stays the active one.
 
     Parameters
     ----------
     viewer
         The viewer.
-    data
-        What to add.
+    layers
+        What to add, from `create_layers`.
     later
         Takes what is to be done when the window has answered in between: `napari_segkit.session.Session.later`.
     """
 
-    def add(one: Any) -> None:
+    def add(layer: Any) -> None:
         active = viewer.layers.selection.active
-        add_layers(viewer, [one])
+        add_layers(viewer, [layer])
         viewer.layers.selection.active = active
 
-    for number, one in enumerate(data):
-        (later if number else _now)(partial(add, one))
+    for number, layer in enumerate(layers):
+        (later if number else _now)(partial(add, layer))
 
 
 def _now(action: Callable[[], object]) -> None:

@@ -11,7 +11,7 @@ __all__ = ["warm_up"]
 
 
 def warm_up(viewer: Any) -> None:
-    """Begin to load what the first image and labels need: xarray, and the compiled colours of labels.
+    """Begin to load what the first image and labels need: xarray, the compiled colours and the lines of labels.
 
     That is a second of work, which napari does in the thread of the window when a layer asks for it. The units, which
     may not be loaded by two threads at once, are loaded here and now.
@@ -42,5 +42,7 @@ def _load() -> None:
     import numpy as np
     import xarray  # noqa: F401 (napari looks whether the data are one of its arrays)
     from napari.utils.colormaps import label_colormap
+    from vispy.visuals.line.dash_atlas import DashAtlas  # type: ignore[import-untyped]
 
+    DashAtlas()  # the patterns of lines, which are kept
     label_colormap(49).map(np.zeros((1, 1), np.uint8))

@@ -8,7 +8,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from napari_segkit.layers import add_in_turn, layers_of, layers_showing
+from napari_segkit.layers import add_in_turn, create_layers, layers_of, layers_showing
 from napari_segkit.layers._predictions import looks_of
 from napari_segkit.layers._view import view_box
 from napari_segkit.session import Job, Session
@@ -75,7 +75,7 @@ class LiveOutputs:
             if not layers_showing(self._viewer, path):
                 add_in_turn(self._viewer, found, self._session.later)
 
-        self._session.in_background(lambda: prediction_layers(path), opened, "Predict")
+        self._session.in_background(lambda: create_layers(prediction_layers(path)), opened, "Predict")
 
     def show(self, path: Path) -> None:
         """Bring a prediction to the canvas."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_segkit.layers import add_in_turn, layers_showing, open_layers
+from napari_segkit.layers import add_in_turn, create_layers, layers_showing, open_layers
 from napari_segkit.predict._choice import Choice
 from napari_segkit.predict._instances import Instances
 from napari_segkit.predict._live_outputs import LiveOutputs
@@ -159,8 +159,11 @@ class Running(QObject):  # type: ignore[misc]
         self._session.page_wanted.emit("Traces")
 
     def _go_on(self, job: Job, what: str) -> None:
-        if self._guarded(self.stages.go_on)(job) is None and not job.failure:
-            self._session.say(f"The {what} {job.output.stem} {'are' if what == 'traces' else 'is'} done.")
+        def go_on() -> None:
+            if self._guarded(self.stages.go_on)(job) is None and not job.failure:
+                self._session.say(f"The {what} {job.output.stem} {'are' if what == 'traces' else 'is'} done.")
+
+        self._session.later(go_on)
 
     def list_results(self) -> None:
         """List what there is now."""
@@ -179,4 +182,4 @@ class Running(QObject):  # type: ignore[misc]
         for layer in shown:
             layer.visible = True
         if not shown:
-            self._session.in_background(lambda: open_layers(place), opened, PAGE)
+            self._session.in_background(lambda: create_layers(open_layers(place)), opened, PAGE)

@@ -10,6 +10,7 @@ The pages of the viewer are views of it, and scripts can use it as they do::
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -65,6 +66,7 @@ class Session:
         self.jobs.ended.connect(self._job_ended)
         self.fixes["resume"] = self.jobs.resume
         self._held = ExitStack()
+        self._later: deque[Callable[[], object]] = deque()
 
     def open(self) -> list[Job]:
         """Read what the project remembers, and return the jobs of earlier sessions that run or can go on.
@@ -109,16 +111,15 @@ class Session:
 
     def later(self, action: Callable[[], object]) -> None:
         """Do something when the viewer has answered in between; what is given first is done first."""
-
-        def act(_: None) -> None:
-            action()
-
-        self.in_background(lambda: None, act)
+        self._later.append(action)
 
     # ---- the clock
 
     def poll(self) -> None:
-        """Bring everything up to date; a viewer calls this ten times a second."""
+        """Bring everything up to date, or do one thing that was to be done later; a viewer calls this ten times a second."""
+        if self._later:
+            self._later.popleft()()
+            return
         self.tasks.poll()
         self.jobs.poll()
 
@@ -142,6 +143,7 @@ class Session:
         """End the session; jobs save and end too, but for those that `keep` is true for."""
         self.jobs.close(keep)
         self.tasks.close()
+        self._later.clear()
         self._held.close()
 
     def _job_ended(self, job: Job) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_segkit.layers import placement
+from napari_segkit.layers import placement, reveal
 from napari_segkit.layers._tracks import SLICES_SHOWN, edge_layer
 from napari_segkit.session.traces._neurons import Neurons
 from napari_segkit.session.traces._sketch import Sketch, sketch
@@ -69,6 +69,12 @@ class Drawing:
         return layer is not None and bool(layer.visible)
 
     # ---- what
+
+    def lay_out(self, name: str, neurons: Neurons) -> None:
+        """Add a layer hidden, unless it is there: napari takes long for that, and little to draw in it later."""
+        if self.layer(name) is None and len(neurons.edges):
+            self._lowest = float(neurons.nodes[:, 0].min())
+            self._draw(name, neurons, neurons.edges[:1], np.ones((1, 4)), seen=False)
 
     def show_all(self, neurons: Neurons, drawn: Sketch, colours: Array) -> None:
         """Draw the whole set."""
@@ -156,8 +162,10 @@ class Drawing:
             projection_mode="all",
             blending="translucent_no_depth",
             metadata={"segkit": {"role": "marks"}},
+            visible=False,
         )
         self._viewer.layers.selection.active = active
+        reveal(layer)
         return layer
 
     @property
@@ -184,7 +192,7 @@ class Drawing:
 
     # ---- how
 
-    def _draw(self, name: str, neurons: Neurons, ends: Array, colours: Array) -> None:
+    def _draw(self, name: str, neurons: Neurons, ends: Array, colours: Array, *, seen: bool = True) -> None:
         if not len(ends):
             self._put_away(name)
             return
@@ -198,6 +206,7 @@ class Drawing:
             # What is selected is seen through everything else.
             "blending": "translucent_no_depth" if name == SELECTED else "translucent",
             "metadata": {"segkit": {"role": name}},
+            "visible": seen,
         }
         layer, each = self.layer(name), np.repeat(np.asarray(colours, np.float32), 2, axis=0)
         if layer is not None and np.allclose(layer.translate, arguments["translate"]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -149,18 +150,19 @@ class TracesPage(Page):
         self.opening.start(path)
 
     def _opened(self, found: TraceSet, prepared: Any) -> None:
+        """Show a set: its layers first, which take napari long, one at a time, and then what they show."""
+        self.scene.begin(found)
+        self.session.later(partial(self._show, found, prepared))
+
+    def _show(self, found: TraceSet, prepared: Any) -> None:
         self.set = found
         self.scene.show(found, prepared)
-        self.session.later(self._lay_out_marks)
+        for step in (self.scene.draw_letters, self.scene.lay_out_marks, self.scene.lay_out_selected):
+            self.session.later(step)
         self._fill()
         found.review.changed.connect(self._review_changed)
         self.table.show_columns(self._remembered.get("columns"))
         self._selection_changed()
-
-    def _lay_out_marks(self) -> None:
-        drawing = self.scene.drawing
-        if self.set is not None and drawing.layer("marks") is None:
-            drawing.lay_out_marks(self.scene.neurons.unit)
 
     def _fill(self) -> None:
         neurons, columns = self.scene.neurons, self.scene.columns

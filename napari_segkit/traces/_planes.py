@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_segkit.layers import layers_of, volume_of_layer
+from napari_segkit.layers import create_layers, layers_of, volume_of_layer
 from segkit.geometry import Box
 from segkit.volume import Volume
 
@@ -94,7 +94,7 @@ class Planes:
 
 
 def cut_out(viewer: Any, image: Volume | None, place: Any) -> Callable[[], list[Any]] | None:
-    """Return a function that reads a cube around a place in full resolution and returns its layer data; None without an image.
+    """Return a function that reads a cube around a place in full resolution and returns its layer; None without an image.
 
     Parameters
     ----------
@@ -135,6 +135,6 @@ def cut_out(viewer: Any, image: Volume | None, place: Any) -> Callable[[], list[
             "opacity": 0.8,
             "blending": "translucent_no_depth",
         }
-        return [(data, arguments, kind)]
+        return create_layers([(data, arguments, kind)])
 
     return read

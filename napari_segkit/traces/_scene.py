@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
+from qtpy.QtCore import QTimer
 
+from napari_segkit.layers._showing import REVEAL_MS
 from napari_segkit.session import Session
 from napari_segkit.session.jobs._stops import stops
 from napari_segkit.session.traces._columns import Column, columns_of
@@ -62,11 +65,30 @@ class Scene:
         """Measure and simplify neurons; touches neither Qt nor napari, so that it may run in a thread."""
         return columns_of(neurons), sketch(neurons, self._tolerance(neurons), MOST_EDGES)
 
+    def begin(self, trace_set: TraceSet) -> None:
+        """Get ready for another set: `show` only draws in the layer that this adds."""
+        self.drawing.clear()
+        self.hidden.clear()
+        self.drawing.lay_out(ALL, trace_set.neurons)
+
+    def draw_letters(self) -> None:
+        """Let napari draw its letters for a text of one space: the first points wait for them, even without a text."""
+        overlay = self.viewer.canvas.overlays.text
+        if not overlay.visible:
+            before, overlay.text, overlay.visible = overlay.text, " ", True
+            QTimer.singleShot(2 * REVEAL_MS, partial(overlay.update, {"text": before, "visible": False}))
+
+    def lay_out_selected(self) -> None:
+        """Add the layer of what is selected before anything is."""
+        self.drawing.lay_out(SELECTED, self.neurons)
+
+    def lay_out_marks(self) -> None:
+        """Add the layer of branch points and tips before any are seen."""
+        if len(self.neurons) and self.drawing.layer("marks") is None:
+            self.drawing.lay_out_marks(self.neurons.unit)
+
     def show(self, trace_set: TraceSet, prepared: tuple[list[Column], Sketch]) -> None:
         """Show the neurons that a set has now, prepared by `prepare`."""
-        if trace_set is not self.set:
-            self.drawing.clear()
-            self.hidden.clear()
         self.set, self._neurons, self._of = trace_set, trace_set.neurons, None
         self.columns = prepared[0]
         self.colours = self._coloured()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_segkit.layers import layers_showing
+from napari_segkit.layers import layers_showing, reveal
 from napari_segkit.session.trainings._run_folder import read_preview, write_request
 from segkit.geometry import Box
 from segkit.volume import Volume
@@ -260,11 +260,13 @@ class LivePreview(QObject):  # type: ignore[misc]
                 colormap="magenta",
                 blending="additive",
                 opacity=0.45,
+                visible=False,
                 metadata={"segkit": {"preview": True}},
             )
             layer.editable = False
             self._shown = layer
             self._viewer.layers.selection.active = active
+            reveal(layer)
         elif layer.data.shape == plane.shape:
             layer.data[...] = plane
             layer.translate = translate

@@ -119,7 +119,7 @@ class Watching(QObject):  # type: ignore[misc]
             page.curves.show_run(progress, others)
             page.scores.setText(progress.scores(3))
             page.scores.setToolTip(f"<qt>{progress.scores()}</qt>")
-        self._show_answers()
+        self._page.session.later(self._show_answers)
 
     def _theme_changed(self, event: Any = None) -> None:
         QTimer.singleShot(0, self._use_theme)  # after napari has given the widgets their new style
@@ -136,7 +136,7 @@ class Watching(QObject):  # type: ignore[misc]
 
     def _show_answers(self) -> None:
         run = self.run
-        if run is None or not self._running():
+        if run is None or self._closed or not self._running():
             return
         record = run.progress.preview
         if record is not None:

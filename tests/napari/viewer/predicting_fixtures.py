@@ -27,10 +27,11 @@ def project(toy: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def docked(viewer, project: Path, toy: Path):
     """The panel with its page Predict shown, and an image open."""
-    from napari_segkit.layers import show
+    from napari_segkit.layers import add_layers, create_layers, open_layers
     from napari_segkit.panel._panel import Panel
 
-    show(viewer, str(toy / "image.zarr"), colormap="gray")
+    [image] = add_layers(viewer, create_layers(open_layers(str(toy / "image.zarr"))))
+    image.colormap = "gray"
     made = Panel(viewer, project)
     viewer.window.add_dock_widget(made, name="segkit")
     made.show_page("Predict")

@@ -113,9 +113,9 @@ def test_point_17_opening_a_terabyte_reads_less_than_its_coarsest_level_twice(
 
 def shown(viewer, arrays: list[Counting]):
     """Add the terabyte as a layer, without a page."""
-    from napari_segkit.layers import add_layers, layers_of
+    from napari_segkit.layers import add_layers, create_layers, layers_of
 
-    [layer] = add_layers(viewer, layers_of(pyramid(arrays, "brain.terabyte")))
+    [layer] = add_layers(viewer, create_layers(layers_of(pyramid(arrays, "brain.terabyte"))))
     return layer
 
 
@@ -156,11 +156,11 @@ def test_point_19_three_dimensions_read_the_coarsest_level(viewer, qtbot) -> Non
 
 
 def test_point_19_a_coarsest_level_that_is_too_large_is_reduced_further(viewer, qtbot) -> None:
-    from napari_segkit.layers import add_layers, layers_of
+    from napari_segkit.layers import add_layers, create_layers, layers_of
 
     array = Counting((512, 512, 512))
     volume = Volume(array, voxel_size=(8.0, 8.0, 8.0), unit="nm", chunks=(64, 64, 64), source="bare")
-    [layer] = add_layers(viewer, layers_of(volume))
+    [layer] = add_layers(viewer, create_layers(layers_of(volume)))
     assert [data.shape for data in layer.data] == [(512,) * 3, (256,) * 3]
     viewer.dims.ndisplay = 3
     settled(viewer, qtbot)
