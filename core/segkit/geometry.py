@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from segkit.errors import UsageError
 
@@ -148,21 +148,24 @@ class Lattice:
         What is cut.
     block_shape
         Shape of a block in voxels, ``(z, y, x)``, at least 1 each.
+
+    Attributes
+    ----------
+    counts
+        Number of blocks along ``(z, y, x)``.
     """
 
     extent: Box
     block_shape: Triple
+    counts: Triple = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if min(self.block_shape) < 1:
             raise UsageError(
                 f"A block of shape {self.block_shape} holds nothing; use at least 1 voxel along each axis."
             )
-
-    @property
-    def counts(self) -> Triple:
-        """Number of blocks along ``(z, y, x)``."""
-        return _triple([-(-n // b) for n, b in zip(self.extent.shape, self.block_shape, strict=True)])
+        counts = _triple([-(-n // b) for n, b in zip(self.extent.shape, self.block_shape, strict=True)])
+        object.__setattr__(self, "counts", counts)
 
     def __len__(self) -> int:
         return math.prod(self.counts)

@@ -53,9 +53,9 @@ def test_nothing_is_computed_until_it_is_asked_for(model, image):
     prediction = model(image, block_shape=(8, 8, 8), halo=(2, 2, 2))
     assert not seen
     prediction.read(Box((0, 0, 0), (8, 8, 9)))
-    assert seen == [8]  # tiles as small as these are computed eight at a time
+    assert seen == [48]  # tiles as small as these are all computed at once
     prediction.read(Box((1, 1, 1), (7, 7, 7)))
-    assert seen == [8]
+    assert seen == [48]
 
 
 def test_what_an_image_says_of_its_place_is_said_of_its_prediction(model, image):

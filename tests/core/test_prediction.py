@@ -22,7 +22,7 @@ from segkit import Box, Model, Volume
 from segkit.contracts import Normalization
 from segkit.errors import DataError, StorageError, UsageError
 from segkit.model import preflight, seam_report
-from segkit.model._tiling import Tiling, choose_tiling
+from segkit.model._tiling import Tiling, choose_batch, choose_tiling
 from segkit.recipe import Selection
 
 lengths = st.tuples(*[st.integers(1, 40)] * 3)
@@ -69,6 +69,12 @@ def pooling() -> Model:
 @pytest.fixture
 def image(rng) -> Volume:
     return Volume.from_array(rng.integers(0, 255, (24, 30, 26), np.uint8), voxel_size=(10.0, 10.0, 10.0))
+
+
+@pytest.fixture
+def eight_at_once(monkeypatch) -> None:
+    """Let the network see eight tiles of 16^3 voxels at once: what it would see of larger ones."""
+    monkeypatch.setattr("segkit.model._tiling._BUSY", 8 * 16**3)
 
 
 def whole_forward(model: Model, raw: np.ndarray) -> np.ndarray:
@@ -173,7 +179,33 @@ def test_blending_further_than_a_block_is_refused(pooling, image):
         pooling(image, block_shape=(8, 8, 8), halo=(5, 4, 4), blend="linear")
 
 
-def test_many_blocks_are_the_same_as_one_at_a_time(pooling, image):
+def test_so_many_tiles_are_seen_at_once_that_the_network_is_busy():
+    def batch(image, tile, device="cpu"):
+        return choose_batch(Tiling(image, tile, (0, 0, 0)), device)
+
+    assert batch((1, 1024, 1024), (1, 16, 16)) == 1024
+    assert batch((1, 256, 256), (1, 16, 16)) == 256  # as many as there are
+    assert batch((256, 256, 256), (64, 64, 64)) == 1
+    assert batch((1, 1024, 1024), (1, 16, 16), "cuda") == 1024
+    assert batch((256, 256, 256), (64, 64, 64), "cuda") == 8
+    assert batch((512, 512, 512), (128, 128, 128), "cuda") == 2
+    assert batch((512, 512, 512), (160, 160, 200), "cuda") == 1
+
+
+@pytest.mark.parametrize("blend", ["none", "linear"])
+def test_hundreds_of_tiles_at_once(pooling, rng, blend):
+    image = Volume.from_array(rng.integers(0, 255, (2, 128, 128), np.uint8))
+    lazy = pooling(image, block_shape=(2, 8, 8), halo=(0, 2, 2), blend=blend)
+    assert lazy.array.batch == len(lazy.array.lattice) == 256
+    expected = lazy.read()
+    for box, voxels in zip(lazy.array.lattice, lazy.read_blocks(lazy.array.lattice), strict=True):
+        np.testing.assert_array_equal(voxels, expected[(slice(None), *box.slices)])
+    found = preflight(lazy)
+    assert found.tiles == 256
+    assert found.memory is None or found.memory < 2**30
+
+
+def test_many_blocks_are_the_same_as_one_at_a_time(pooling, image, eight_at_once):
     prediction = pooling(image, block_shape=(8, 8, 8))
     lattice = prediction.array.lattice
     assert prediction.array.batch == 8 < len(lattice)
@@ -184,7 +216,10 @@ def test_many_blocks_are_the_same_as_one_at_a_time(pooling, image):
         np.testing.assert_array_equal(voxels, pooling(image, block_shape=(8, 8, 8)).read(box))
 
 
-def test_the_next_tiles_are_read_while_the_network_works(pooling, image):
+@pytest.mark.parametrize("at_once", [8, 70])
+def test_the_next_tiles_are_read_while_the_network_works(pooling, rng, monkeypatch, at_once):
+    image = Volume.from_array(rng.integers(0, 255, (24, 70, 66), np.uint8))
+    monkeypatch.setattr("segkit.model._tiling._BUSY", at_once * 12**3)
     readers: list[str] = []
 
     class Watched:
@@ -255,7 +290,7 @@ class Short(nn.Module):
     ],
     ids=["cuda", "cpu", "python"],
 )
-def test_short_memory_makes_batches_smaller_and_changes_no_voxel(pooling, image, error):
+def test_short_memory_makes_batches_smaller_and_changes_no_voxel(pooling, image, error, eight_at_once):
     expected = pooling(image, block_shape=(8, 8, 8)).read()
     short = model_of(Short(pooling.network, 2, error))
     np.testing.assert_array_equal(short(image, block_shape=(8, 8, 8)).read(), expected)
@@ -270,7 +305,7 @@ def test_a_tile_that_does_not_fit_at_all_says_what_to_do(pooling, image):
     assert isinstance(caught.value, MemoryError)
 
 
-def test_other_errors_of_a_network_are_not_taken_for_short_memory(pooling, image):
+def test_other_errors_of_a_network_are_not_taken_for_short_memory(pooling, image, eight_at_once):
     wrong = model_of(Short(pooling.network, 0, RuntimeError("size mismatch")))
     with pytest.raises(DataError, match="size mismatch"):
         wrong(image, block_shape=(8, 8, 8)).read()

@@ -10,6 +10,7 @@ import gc
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,9 @@ class Pipeline:
     ) -> None:
         self.image, self.tiling, self.normalization, self.forward = image, tiling, normalization, forward
         self.batch, self.dtype = batch, dtype
+        self._centre, self._scale = (
+            np.array(values, np.float32).reshape(-1, 1, 1, 1) for values in (normalization.centre, normalization.scale)
+        )
         self._at_once = batch  # tiles in one call of the network; shrinks when memory is short
         self._ahead = True
         self._buffers: list[torch.Tensor] = []
@@ -159,19 +163,19 @@ class Pipeline:
     def _normalize(self, raw: Array, out: Array) -> None:
         """Do what `Normalization` does, into memory that is there already, a few slices at a time for the cache's sake."""
         raw = raw.reshape(out.shape)
+        channels = len(out) if out.size <= _CACHED_VOXELS else 1
         slices = max(1, _CACHED_VOXELS // max(1, out.shape[2] * out.shape[3]))
-        scaling = self.normalization
-        for values, target, centre, scale in zip(raw, out, scaling.centre, scaling.scale, strict=True):
-            for z in range(0, len(target), slices):
-                part = target[z : z + slices]
-                with np.errstate(over="ignore", invalid="ignore"):
-                    part[...] = values[z : z + slices]
-                if values.dtype.kind == "f":
-                    np.copyto(part, np.float32(centre), where=~np.isfinite(part))
-                part -= np.float32(centre)
-                part /= np.float32(scale)
-                if scaling.compressed:
-                    np.arcsinh(part, out=part)
+        for c, z in product(range(0, len(out), channels), range(0, out.shape[1], slices)):
+            here = (slice(c, c + channels), slice(z, z + slices))
+            part, centre, scale = out[here], self._centre[c : c + channels], self._scale[c : c + channels]
+            with np.errstate(over="ignore", invalid="ignore"):
+                part[...] = raw[here]
+            if raw.dtype.kind == "f":
+                np.copyto(part, centre, where=~np.isfinite(part))
+            part -= centre
+            part /= scale
+            if self.normalization.compressed:
+                np.arcsinh(part, out=part)
 
     def _new_buffer(self) -> torch.Tensor:
         shape = (self.batch, self.image.channels, *self.tiling.tile_shape)

@@ -7,7 +7,7 @@ viewer or when the whole volume is written.
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ from segkit.contracts import Normalization
 from segkit.geometry import Box, Lattice, Triple
 from segkit.model._blending import blend_pieces, contributors, heirs, piece_of
 from segkit.model._forward import Forward
+from segkit.model._kept import Kept
 from segkit.model._pipeline import Pipeline
 from segkit.model._tiling import Tiling
 from segkit.volume import Volume
@@ -79,8 +80,8 @@ class PredictedArray:
 
     def _start(self) -> None:
         self._pipeline = Pipeline(self.image, self.tiling, self.normalization, self.forward, self.batch, self.dtype)
-        self._blocks: OrderedDict[int, Array | Exception] = OrderedDict()
-        self._strips: OrderedDict[tuple[int, int], Array] = OrderedDict()
+        self._blocks = Kept[int, Array | Exception]()
+        self._strips = Kept[tuple[int, int], Array]()
         self._lock = threading.RLock()  # one network, one request at a time; viewers ask from several threads
 
     def __getstate__(self) -> dict[str, Any]:
@@ -153,9 +154,10 @@ class PredictedArray:
     def _compute(self, requests: Iterator[_Request], *, keep: bool) -> Iterator[tuple[_Request, Array]]:
         """Yield each request with its block; `keep` says that the same may soon be asked for again."""
         ahead: deque[_Request] = deque()
+        look_ahead = max(_LOOK_AHEAD, self.batch + 1)  # to the group after this one
         try:
             while True:
-                while len(ahead) < _LOOK_AHEAD and (request := next(requests, None)) is not None:
+                while len(ahead) < look_ahead and (request := next(requests, None)) is not None:
                     ahead.append(request)
                 if not ahead:
                     return
@@ -164,7 +166,7 @@ class PredictedArray:
                     voxels = self._block(request.block, ahead)
                     whole = request.box == self.tiling.block(request.block)
                     if not keep and whole:
-                        self._blocks.pop(request.block, None)
+                        self._blocks.drop(request.block)
                 yield request, voxels
         finally:
             with self._lock:
@@ -176,12 +178,11 @@ class PredictedArray:
                 self._run(block, ahead)
             else:
                 self._keep_block(block, self._blend(block, ahead))
-                _shrink(self._strips, _STRIP_BYTES if ahead else _CACHE_BYTES)
+                self._strips.shrink(_STRIP_BYTES if ahead else _CACHE_BYTES)
         voxels = self._blocks[block]
         if isinstance(voxels, Exception):
-            del self._blocks[block]  # the next who asks may be luckier
+            self._blocks.drop(block)  # the next who asks may be luckier
             raise voxels
-        self._blocks.move_to_end(block)
         return voxels
 
     def _blend(self, block: int, ahead: Iterable[_Request]) -> Array:
@@ -219,9 +220,8 @@ class PredictedArray:
 
     def _keep_block(self, block: int, voxels: Array | Exception) -> None:
         self._blocks[block] = voxels
-        self._blocks.move_to_end(block)
         own = voxels.nbytes if isinstance(voxels, np.ndarray) else 0
-        _shrink(self._blocks, max(_CACHE_BYTES, 2 * self.batch * own))
+        self._blocks.shrink(max(_CACHE_BYTES, 2 * self.batch * own))
 
     def _keep_strips(self, tile: int, outputs: Array) -> None:
         for block in heirs(self.tiling, tile):
@@ -229,11 +229,3 @@ class PredictedArray:
             if inner is not None:
                 # A copy, for a view of a strip would keep the whole tile alive.
                 self._strips[block, tile] = outputs[(slice(None), *inner.slices)].copy()
-
-
-def _shrink(kept: OrderedDict[Any, Any], most: int) -> None:
-    """Drop the oldest arrays until they hold at most so many bytes; the last one stays."""
-    size = sum(array.nbytes for array in kept.values() if isinstance(array, np.ndarray))
-    while len(kept) > 1 and size > most:
-        _, array = kept.popitem(last=False)
-        size -= array.nbytes if isinstance(array, np.ndarray) else 0

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Preflight", "preflight"]
 
 _GIB = 2**30
+_TRIED_VOXELS = 1 << 18  # of small tiles; enough that the memory they take stands out
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,8 @@ class Preflight:
 def preflight(prediction: Volume, path: str | Path | None = None) -> Preflight:
     """Estimate what a lazy prediction will take.
 
-    A tile of about half the edge is predicted, twice for the time; memory and time grow with its voxels. The space on the
-    disk is that of its voxels, compressed as they will be.
+    A tile of about half the edge is predicted, twice for the time; memory and time grow with its voxels. Of small tiles
+    several are predicted at once, as they will be. The space on the disk is that of its voxels, compressed as they will be.
 
     Parameters
     ----------
@@ -117,11 +118,13 @@ def preflight(prediction: Volume, path: str | Path | None = None) -> Preflight:
     raw = image.read(Box.of_shape(shape, start)).reshape(-1, *shape)
     raw = np.where(np.isfinite(raw), raw, 0) if raw.dtype.kind == "f" else raw
     tile = torch.from_numpy(array.normalization(raw))[None].to(forward.device)
-    crops = [tuple(slice(0, n) for n in shape)]
+    tried = min(array.batch, max(1, _TRIED_VOXELS // prod(shape)))
+    tile = tile.repeat(tried, 1, 1, 1, 1)
+    crops = [tuple(slice(0, n) for n in shape)] * tried
     cuda = forward.device.type == "cuda"
     small = [min(n, 4 * s) for n, s in zip(shape, tiling.stride, strict=True)]
     # What libraries set up on their first call does not grow with the tile.
-    forward(tile[..., : small[0], : small[1], : small[2]], [tuple(slice(0, n) for n in small)])
+    forward(tile[:1, :, : small[0], : small[1], : small[2]], [tuple(slice(0, n) for n in small)])
     with Peak(enabled=not cuda) as peak:
         forward(tile, crops)
     if cuda:
@@ -130,15 +133,15 @@ def preflight(prediction: Volume, path: str | Path | None = None) -> Preflight:
     began = perf_counter()
     outputs = forward(tile, crops)[0].cpu().numpy()
     seconds = perf_counter() - began
-    count = len(tiling.lattice)
+    count, at_once = len(tiling.lattice), scale * array.batch / tried
     memory: int | None
     memory_free: int | None
     if cuda:
-        memory = int((torch.cuda.max_memory_allocated(forward.device) - before) * scale * array.batch)
+        memory = int((torch.cuda.max_memory_allocated(forward.device) - before) * at_once)
         memory_free = torch.cuda.mem_get_info(forward.device)[0]
     else:
         block = prod(tiling.block_shape) * array.shape[0] * array.dtype.itemsize
-        memory = None if peak.grown is None else int(peak.grown * scale * array.batch) + 4 * block
+        memory = None if peak.grown is None else int(peak.grown * at_once) + (2 * array.batch + 2) * block
         memory_free = free_memory()
     disk, disk_free = 0, None
     if path is not None:
@@ -151,7 +154,7 @@ def preflight(prediction: Volume, path: str | Path | None = None) -> Preflight:
         count,
         tiling.tile_shape,
         tiling.network_voxels / prod(image.spatial_shape),
-        seconds * scale * count,
+        seconds * scale * count / tried,
         memory,
         memory_free,
         disk,

@@ -29,6 +29,7 @@ Blend = Literal["none", "linear", "gaussian"]
 
 _TILE_VOXELS = 3 << 20  # about 146^3: beyond that a CPU or GPU gets no faster, and memory only grows
 _COST_OF_A_TILE = 1 << 14  # what calling the network costs besides its voxels, in voxels
+_BUSY, _BUSY_GPU = 1 << 18, 1 << 22  # voxels that are worth a call of the network
 _CHUNK = 16  # blocks are multiples of it, for stores whose chunks divide them
 
 
@@ -200,9 +201,15 @@ def choose_tiling(
 
 
 def choose_batch(tiling: Tiling, device_type: str) -> int:
-    """Return how many tiles the network sees at once: more than one only where a tile alone does not keep it busy."""
-    wanted = 1 << 18 if device_type == "cpu" else 1 << 22  # voxels
-    return max(1, min(8, len(tiling.lattice), wanted // prod(tiling.tile_shape)))
+    """Return how many tiles the network sees at once: as many as hold the voxels that keep it busy.
+
+    All of them are computed where one is asked for, so that a GPU is given no more than eight of those that are larger.
+    """
+    voxels = prod(tiling.tile_shape)
+    wanted = _BUSY // voxels
+    if device_type != "cpu":
+        wanted = max(wanted, min(8, _BUSY_GPU // voxels))
+    return max(1, min(len(tiling.lattice), wanted))
 
 
 def _three(values: Sequence[int] | None, missing: int) -> Triple:
