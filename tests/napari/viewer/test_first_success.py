@@ -23,4 +23,5 @@ def test_point_48_first_success(tmp_path: Path) -> None:
     assert found is not None, done.stderr
     assert int(found[1]) <= 8
     assert int(found[2]) < 180
+    assert "kinds of units and axes: 1\n" in done.stdout  # point 20, over everything that is shown
     assert len(list(tmp_path.glob("*.png"))) == 6
