@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segkit.cli._dataset import chosen_dataset, dataset_options
+from segkit.cli._dataset import NamedData, dataset_options
 from segkit.cli._options import override_option, progress_bar
 
 if TYPE_CHECKING:
@@ -42,11 +42,7 @@ _MEMORY = 2**29  # bytes of decoded voxels that are kept between the passes
 )
 @click.option("--overwrite", is_flag=True, help="Replace an analysis that is there.")
 def analyze_command(
-    data: str,
-    labels: str | None,
-    mask: str | None,
-    unlabelled: int | None,
-    voxel_size: tuple[float, float, float] | None,
+    data: NamedData,
     objects: bool | None,
     pairs: tuple[str, ...],
     seed: int,
@@ -74,14 +70,7 @@ def analyze_command(
             f"There is an analysis in {out} already. Name another folder with --to, or add --overwrite."
         )
     splitting = tuple(pair for pair in pairs if pair.strip().startswith(("split.", "sampling.patch_shape")))
-    recipe, dataset = chosen_dataset(
-        data,
-        labels,
-        mask,
-        unlabelled,
-        voxel_size,
-        pairs if data.endswith((".toml", ".json")) else tuple(pair for pair in pairs if pair not in splitting),
-    )
+    recipe, dataset = data.dataset(pairs if data.is_recipe else tuple(pair for pair in pairs if pair not in splitting))
     samples, _ = keep_decoded(list(dataset.build("datasets")), _MEMORY)
     with progress_bar("Reading the data", "samples") as move:
         found = survey(samples, objects=objects, seed=seed, progress=move)
@@ -106,7 +95,7 @@ def analyze_command(
     }
     replace_file(out / "summary.json", (json.dumps(summary, indent=1, allow_nan=False) + "\n").encode())
     lines = _lines(found, correlation)
-    _write_page(out / "index.html", data, lines, findings, parts, pictures)
+    _write_page(out / "index.html", data.place, lines, findings, parts, pictures)
     _print(lines, findings, parts)
     click.echo(f"written: {out / 'index.html'}")
     return 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segkit.cli._dataset import chosen_dataset, dataset_options
+from segkit.cli._dataset import NamedData, dataset_options
 from segkit.cli._options import override_option, progress_bar
 
 if TYPE_CHECKING:
@@ -34,11 +34,7 @@ __all__ = ["plan_command"]
     "--to", "out", type=click.Path(path_type=Path), help="Write the recipe there, and lr_range.png beside it."
 )
 def plan_command(
-    data: str,
-    labels: str | None,
-    mask: str | None,
-    unlabelled: int | None,
-    voxel_size: tuple[float, float, float] | None,
+    data: NamedData,
     objects: bool | None,
     pairs: tuple[str, ...],
     budget: float,
@@ -65,7 +61,7 @@ def plan_command(
 
     if out is not None and out.exists():
         raise OutputExistsError(f"The file {out} exists already. Name another one with --to, or remove it.")
-    before, dataset = chosen_dataset(data, labels, mask, unlabelled, voxel_size, pairs)
+    before, dataset = data.dataset(pairs)
     samples = dataset.build("datasets")
     with progress_bar("Reading the data", "samples") as move:
         found = fingerprint(samples, objects=objects, progress=move)
