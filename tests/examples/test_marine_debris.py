@@ -35,7 +35,7 @@ CLASSES = (1, 2, 7, 10)
 def example():
     """The scripts of the example, importable while the tests of this file run."""
     sys.path.insert(0, str(FOLDER))
-    names = ("unpack", "baseline", "picture", "speed", "score")
+    names = ("unpack", "baseline", "picture", "speed", "tables", "score")
     yield {name: importlib.import_module(name) for name in names}
     sys.path.remove(str(FOLDER))
     for name in names:
@@ -80,7 +80,7 @@ def given(data: Path, *more: str) -> dict[str, str]:
     return {**places, "training.device": "cpu", "training.validate_every": "30", **few}
 
 
-@pytest.mark.parametrize("name", ["recipe", "narrow"])
+@pytest.mark.parametrize("name", ["recipe", "narrow", "pixels"])
 def test_recipes_are_what_they_say(name):
     recipe = load_recipe(FOLDER / f"{name}.toml")
     assert [(choice.name.partition(":")[2], choice.weight) for choice in recipe.loss] == [
@@ -88,13 +88,16 @@ def test_recipes_are_what_they_say(name):
         ("focal", 0.4),
         ("cross_entropy", 0.2),
     ]
-    assert recipe.architecture.options["bottleneck"] == "self_attention"
-    assert recipe.training.patience == 15
     assert recipe.training.clip == 1.0
     assert recipe.sampling.balance == "classes"
     assert recipe.split.by == "groups"
     assert "{b,c}" in recipe.dataset.options["raw"]
     assert recipe.dataset.options["unlabelled"] == 0
+    if name == "pixels":
+        assert recipe.architecture.name.endswith(":simple_fc")
+        return
+    assert recipe.architecture.options["bottleneck"] == "self_attention"
+    assert recipe.training.patience == 15
     width, depth = (recipe.architecture.options[key] for key in ("width", "depth"))
     assert (width, width * 2**depth) == ((64, 1024) if name == "recipe" else (16, 128))
 
@@ -123,17 +126,36 @@ def run(data, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def pixels_run(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "pixels"
+    fit(
+        load_recipe(FOLDER / "pixels.toml", given(data, "split.seed=1", "split.share=0.3", "training.steps=100")),
+        folder,
+    )
+    return folder
+
+
 @pytest.mark.slow
-def test_scenes_that_were_not_seen_are_scored_beside_the_forest(run, data, example, tmp_path, capsys):
-    example["score"].main(data / "a", tmp_path / "scores", [run])
+def test_scenes_that_were_not_seen_are_scored_beside_the_forest(run, pixels_run, data, example, tmp_path, capsys):
+    example["score"].main(data / "a", tmp_path / "scores", [run, pixels_run])
     out = capsys.readouterr().out
-    assert "Turbid Water" in out
-    assert "times the bare network" in out
+    assert "simple_fc minus forest" in out
+    assert out.count("Turbid Water") == 3
+    assert out.count("times the bare network") == 2
     report = json.loads((tmp_path / "scores" / "scores.json").read_text())
-    assert report["network"][0]["f1"] > 0.8
+    assert {name: len(report[name]) for name in ("attention_unet", "simple_fc", "forest")} == {
+        "attention_unet": 1,
+        "simple_fc": 1,
+        "forest": 1,
+    }
+    assert report["attention_unet"][0]["f1"] > 0.8
+    assert report["simple_fc"][0]["f1"] > 0.8
     assert report["forest"][0]["f1"] > 0.8
+    above = report["simple_fc"][0]["f1"] - report["forest"][0]["f1"]
+    assert report["above forest"]["simple_fc"]["f1"] == pytest.approx([above])
     assert (tmp_path / "scores" / "scenes.png").read_bytes().startswith(b"\x89PNG")
-    lines = (tmp_path / "scores" / "confusion_network.csv").read_text().splitlines()
+    lines = (tmp_path / "scores" / "confusion_simple_fc.csv").read_text().splitlines()
     assert len(lines) == 16
     with pytest.raises(SystemExit, match="score it on another part"):
         example["score"].main(data / "b", tmp_path / "again", [run])
