@@ -37,7 +37,7 @@ LEARNT, TESTED = "{0,1,2,3,4,5,6,7,8,9,a,b,c}*", "{d,e,f}*"
 
 def texts(entries: Mapping[str, Any]) -> dict[str, str]:
     """Return entries of a recipe as they are typed: loss = [{name = "dice"}] is loss.0.name=dice."""
-    found = {}
+    found: dict[str, str] = {}
     for key, value in entries.items():
         tables = enumerate(value) if isinstance(value, list) else ()
         found |= {f"{key}.{n}.{option}": str(one) for n, table in tables for option, one in table.items()} or {
