@@ -39,10 +39,10 @@ def texts(entries: Mapping[str, Any]) -> dict[str, str]:
     """Return entries of a recipe as they are typed: loss = [{name = "dice"}] is loss.0.name=dice."""
     found: dict[str, str] = {}
     for key, value in entries.items():
-        tables = enumerate(value) if isinstance(value, list) else ()
-        found |= {f"{key}.{n}.{option}": str(one) for n, table in tables for option, one in table.items()} or {
-            key: str(value)
-        }
+        if isinstance(value, list):
+            found |= {f"{key}.{n}.{option}": str(one) for n, table in enumerate(value) for option, one in table.items()}
+        else:
+            found[key] = str(value)
     return found
 
 
