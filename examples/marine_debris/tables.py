@@ -30,12 +30,12 @@ def above_forest(pairs: Sequence[tuple[Confusion, Confusion]], name: str) -> lis
 
 def as_text(scores: Scores, above: Pairs) -> str:
     """Return two tables: all classes that are there together, and each by itself."""
-    lines = [f"{'':32}" + "".join(f"{name:17}" for name in MACRO)]
+    lines = [f"{'':36}" + "".join(f"{name:17}" for name in MACRO)]
     for way, each in scores.items():
-        lines.append(f"{way:32}" + "".join(f"{interval([c.macro()[name] for c in each]):17}" for name in MACRO))
+        lines.append(f"{way:36}" + "".join(f"{interval([c.macro()[name] for c in each]):17}" for name in MACRO))
     for kind, pairs in above.items():
         lines.append(
-            f"{kind + ' minus forest':32}" + "".join(f"{interval(above_forest(pairs, n)):17}" for n in MACRO[:2])
+            f"{kind + ' minus forest':36}" + "".join(f"{interval(above_forest(pairs, n)):17}" for n in MACRO[:2])
         )
     kinds = [way for way in scores if "," not in way]
     for kind in kinds:
