@@ -15,6 +15,10 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("segkit", deadline=None)  # a machine that is busy is no failure
+settings.load_profile("segkit")
 
 if TYPE_CHECKING:
     import numpy as np

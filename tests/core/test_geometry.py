@@ -67,7 +67,7 @@ def test_a_box_that_ends_before_it_begins() -> None:
         Box((1, 0, 0), (0, 1, 1))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(boxes, shapes)
 def test_blocks_cover_every_voxel_once(extent: Box, block_shape: tuple[int, int, int]) -> None:
     lattice = Lattice(extent, block_shape)

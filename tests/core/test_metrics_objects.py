@@ -65,7 +65,6 @@ def blobs(seed, objects=12, shape=(12, 20, 24)):
     return found[0], np.where(found[1] == 3, 4, found[1])
 
 
-@settings(deadline=None)  # the loop is compiled at its first call
 @given(
     st.integers(0, 2**32 - 1),
     st.sampled_from([np.uint8, np.int32, np.uint32, np.int64, np.uint64, np.bool_]),
@@ -194,7 +193,7 @@ def test_matching_equals_assignment(seed):
             assert math.isnan(matching.quality)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 2**32 - 1), st.floats(0, 0.99))
 def test_matching_of_noise_equals_assignment(seed, threshold):
     segmentation, labels = np.random.default_rng(seed).integers(0, 5, (2, 24)).astype(np.uint64)
@@ -245,7 +244,7 @@ def test_purity_and_coverage_of_nothing():
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_purity_is_the_share_of_the_main_objects(seed):
     g = np.random.default_rng(seed)
     found, labels = g.integers(0, 5, 60), g.integers(0, 4, 60)

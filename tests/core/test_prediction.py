@@ -26,7 +26,7 @@ from segkit.model._tiling import Tiling, choose_batch, choose_tiling
 from segkit.recipe import Selection
 
 lengths = st.tuples(*[st.integers(1, 40)] * 3)
-QUICK = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 class Pooling(nn.Module):

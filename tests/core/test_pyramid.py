@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from segkit import Volume
@@ -14,7 +14,6 @@ from segkit.store import choose_blocks
 from segkit.store._pyramid import level_factors, level_shape, shrink
 
 
-@settings(deadline=None)
 @given(
     shape=st.tuples(*[st.integers(1, 3000)] * 3),
     channels=st.integers(1, 20),

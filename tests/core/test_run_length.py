@@ -69,7 +69,7 @@ def cases(draw):
     return Skeletons(nodes, np.array(edges, np.int64).reshape(-1, 2), owners), segments, draw(st.integers(0, 4))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(cases())
 def test_scores_equal_an_independent_count(case):
     skeletons, segments, merge_nodes = case
@@ -95,7 +95,7 @@ def test_scores_equal_an_independent_count(case):
     assert [error.lost for error in errors] == sorted((error.lost for error in errors), reverse=True)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(cases(), st.integers(0, 2**32))
 def test_names_of_segments_and_order_of_nodes_change_nothing(case, seed):
     skeletons, segments, merge_nodes = case
@@ -110,7 +110,7 @@ def test_names_of_segments_and_order_of_nodes_change_nothing(case, seed):
     assert again == pytest.approx(scores, rel=1e-9, nan_ok=True)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(cases())
 def test_the_truth_is_perfect_and_mending_gives_back_what_was_said(case):
     skeletons, segments, merge_nodes = case

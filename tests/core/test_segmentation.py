@@ -62,7 +62,7 @@ def test_components_are_those_of_the_whole_volume(block, connectivity) -> None:
     np.testing.assert_array_equal(found, expected)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.tuples(*[st.integers(1, 9)] * 3),
     st.tuples(*[st.integers(1, 9)] * 3),
@@ -89,7 +89,7 @@ def test_overlap_joins_what_both_sides_see(cell_voxels) -> None:
     np.testing.assert_array_equal(whole, found)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.tuples(*[st.integers(1, 12)] * 3),
     st.integers(20, 300),

@@ -81,7 +81,7 @@ def test_every_type_survives(tmp_path: Path, dtype: str) -> None:
     np.testing.assert_array_equal(volume.read(), array)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_region_is_that_of_the_array(tmp_path: Path, data: st.DataObject) -> None:
     if not (tmp_path / "a.zarr").exists():

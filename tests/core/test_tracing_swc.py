@@ -33,7 +33,7 @@ def signature(trace: Trace) -> list:
     return sorted(names), sorted(tuple(sorted((names[a], names[b]))) for a, b in trace.edges)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 40), st.integers(1, 5), st.integers(0, 99))
 def test_round_trip(tmp_path_factory, count, pieces, seed) -> None:
     path = tmp_path_factory.mktemp("swc") / "a.swc"

@@ -3,7 +3,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
@@ -141,7 +141,6 @@ def test_turns_form_a_group_without_mirror_images():
     assert {(a @ b + 0.0).tobytes() for a in matrices for b in matrices} == known
 
 
-@settings(deadline=None)  # the first call compiles
 @given(seed=st.integers(0, 2**32 - 1), strength=st.floats(0, 1))
 def test_brightness_only_shifts(seed, strength):
     patch = make()
@@ -151,7 +150,6 @@ def test_brightness_only_shifts(seed, strength):
     assert abs(difference.mean()) <= strength + 1e-3
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_contrast_keeps_the_mean_and_gamma_the_range(seed):
     raw = np.random.default_rng(seed).normal(0, 1, (1, 4, 6, 6)).astype(np.float32)

@@ -126,7 +126,7 @@ def test_small_disagreements_go_to_the_nearest_piece() -> None:
     assert found[0, 0, 0] == found[0, 1, 1] != found[0, 0, 29] == found[0, 1, 28]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 999), st.integers(1, 30))
 def test_consensus_never_joins_and_never_loses(seed: int, least: int) -> None:
     rng = np.random.default_rng(seed)

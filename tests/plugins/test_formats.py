@@ -76,7 +76,7 @@ def test_tiff_types(tmp_path: Path, dtype: str) -> None:
     check(segkit.open_volume(tmp_path / "a.tif"), array[None])
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), name=st.sampled_from(["contiguous", "zlib", "tiles"]))
 def test_any_region_of_a_tiff(tmp_path: Path, data: st.DataObject, name: str) -> None:
     path = tmp_path / f"{name}.tif"

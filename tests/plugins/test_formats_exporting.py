@@ -33,7 +33,7 @@ def _only_these_formats(isolated_plugins: object) -> None:
 TYPES = ("u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8", "?")
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_what_is_written_comes_back(tmp_path: Path, data: st.DataObject) -> None:
     dtype = data.draw(st.sampled_from(TYPES))

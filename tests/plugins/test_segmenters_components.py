@@ -35,21 +35,21 @@ def by_cc3d(mask: np.ndarray, connectivity: int) -> np.ndarray:
     return fastremap.renumber(found, preserve_zero=True)[0]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data(), CONNECTIVITIES)
 def test_any_mask(data, connectivity) -> None:
     mask = data.draw(SHAPES.flatmap(lambda shape: arrays.arrays(bool, shape)))
     np.testing.assert_array_equal(label_components(mask, connectivity), by_scipy(mask, connectivity))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SHAPES, CONNECTIVITIES, st.floats(0, 1), st.integers(0, 99))
 def test_any_density(shape, connectivity, density, seed) -> None:
     mask = np.random.default_rng(seed).random(shape) < density
     np.testing.assert_array_equal(label_components(mask, connectivity), by_scipy(mask, connectivity))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SHAPES, SHAPES, CONNECTIVITIES, st.integers(0, 99))
 def test_any_blocks(shape, block, connectivity, seed) -> None:
     mask = np.random.default_rng(seed).random(shape) < 0.4
@@ -57,7 +57,7 @@ def test_any_blocks(shape, block, connectivity, seed) -> None:
     np.testing.assert_array_equal(found, by_scipy(mask, connectivity))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.tuples(*[st.integers(12, 40)] * 3), CONNECTIVITIES, st.floats(0.05, 0.95), st.integers(0, 99))
 def test_larger_volumes(shape, connectivity, density, seed) -> None:
     mask = np.random.default_rng(seed).random(shape) < density

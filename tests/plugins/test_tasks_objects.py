@@ -54,7 +54,7 @@ class TestEvery:
         assert isinstance(TASKS[name](**options), Task)
         check_task(TASKS[name], options)
 
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=15)
     @given(seed=st.integers(0, 2**32 - 1), size=SIZES, flat=st.booleans())
     @example(
         seed=35523, size=(1.0, 1.0, 1.0), flat=False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import segkit
@@ -22,7 +22,6 @@ def form(qtbot, components):
     return made
 
 
-@settings(deadline=None)
 @given(st.floats(1e-12, 1e12) | st.floats(allow_nan=False, allow_infinity=False))
 def test_every_number_reads_back_as_itself(value: float) -> None:
     from napari_segkit.forms._editors import number_text
@@ -149,7 +148,6 @@ def test_a_dot_marks_what_differs_and_puts_the_default_back(form) -> None:
     assert form.editors["limit"].automatic.isChecked()
 
 
-@settings(deadline=None)
 @given(value=st.floats(1e-8, 1.0))
 def test_point_23_a_learning_rate_is_returned_as_it_was_typed(value: float) -> None:
     from napari_segkit.forms._editors import number_text
