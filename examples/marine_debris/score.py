@@ -49,7 +49,7 @@ def probabilities(model: segkit.Model, sample: segkit.Sample) -> Array:
 def labels_of(sample: segkit.Sample) -> Array:
     """Return the class of each pixel, 0 where nobody knows it, ``(Y, X)``."""
     assert sample.labels is not None
-    return sample.labels.read()[0]
+    return np.asarray(sample.labels.read()[0])
 
 
 def debris_threshold(model: segkit.Model, samples: Sequence[segkit.Sample]) -> float | None:

@@ -15,7 +15,7 @@ from segkit.geometry import Triple
 
 def tile_for(model: segkit.Model) -> Triple | None:
     """Return the tiles to predict: of the size that self-attention was trained on, any for networks of single pixels."""
-    return model.patch_shape if any(model.network.halo) else None
+    return model.patch_shape if any(getattr(model.network, "halo", model.patch_shape)) else None
 
 
 def measure_speed(model: segkit.Model, samples: Sequence[segkit.Sample], rounds: int = 3) -> str:
