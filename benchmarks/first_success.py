@@ -98,6 +98,7 @@ class Person:
     def look(self, name: str) -> None:
         """Take a picture; the time for it does not count as a stall."""
         self.seen += 1
+        self.wait(0.3)  # what is under way still counts
         if self.pictures is not None:
             self.pictures.mkdir(parents=True, exist_ok=True)
             path = self.pictures / f"first_{self.seen}_{name}.png"
@@ -125,7 +126,9 @@ def main(pictures: Path | None) -> int:
     print(
         f"{person.clicks} clicks, {seconds:.0f} s, longest stall {worst[1]:.0f} ms ({worst[0]}), p99 {gaps[int(0.99 * len(gaps))]:.0f} ms"
     )
-    print(f"at half of the training {person.guess:.0%} of the time left was said; kinds of units and axes: {len(grids)}")
+    print(
+        f"at half of the training {person.guess:.0%} of the time left was said; kinds of units and axes: {len(grids)}"
+    )
     for doing, stall in sorted(person.watch.worst.items(), key=lambda pair: -pair[1]):
         print(f"  {stall:5.0f} ms  {doing}")
     person.viewer.close()

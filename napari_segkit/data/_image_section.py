@@ -144,6 +144,8 @@ class ImageSection(QWidget):  # type: ignore[misc]
     def _while(self, text: str, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
         """Say what is done in a thread, then do something with its result; failures are reported."""
         self._busy = True
+        if not self.viewer.layers:
+            self.viewer.dims.ndim = 3  # its sliders, before the first layer needs them and much else
         self.card.setText(f"{text}\N{HORIZONTAL ELLIPSIS}")
         self.card.show()
 
@@ -174,13 +176,15 @@ class ImageSection(QWidget):  # type: ignore[misc]
             self.session.later(partial(add_layers, self.viewer, [other]))
         if source:
             self.source.remember(source)
-        if found.volume is None or type(first).__name__ != "Image":
-            return
-        self.session.data.choose_image(found.volume)
+        if found.volume is not None and type(first).__name__ == "Image":
+            self.session.later(partial(self._choose, layer, found.volume, voxel_size))
+
+    def _choose(self, layer: Any, image: Volume, voxel_size: Spacing | None) -> None:
+        self.session.data.choose_image(image)
         if voxel_size is not None:
             self.session.data.size_from = "you"
         self._choose_in_list(layer)
-        if needs_overview(found.volume):
+        if needs_overview(image):
             _go_to(self.viewer, layer)
 
     def open_sample(self) -> None:
@@ -190,8 +194,8 @@ class ImageSection(QWidget):  # type: ignore[misc]
         def done(found: tuple[Opened, Volume]) -> None:
             opened, labels = found
             self._show("", opened, None)
-            self.session.data.choose_labels(labels)
-            self.viewer.fit_to_view()
+            self.session.later(partial(self.session.data.choose_labels, labels))
+            self.session.later(self.viewer.fit_to_view)
 
         self._while("Growing neurites", lambda: _sample(where), done)
 

@@ -61,10 +61,14 @@ def add_in_turn(viewer: Any, layers: list[Any], later: Callable[[Callable[[], ob
         Takes what is to be done when the window has answered in between: `napari_segkit.session.Session.later`.
     """
 
+    def select_again(active: Any) -> None:
+        if active is None or active in viewer.layers:
+            viewer.layers.selection.active = active
+
     def add(layer: Any) -> None:
         active = viewer.layers.selection.active
         add_layers(viewer, [layer])
-        viewer.layers.selection.active = active
+        QTimer.singleShot(REVEAL_MS, partial(select_again, active))
 
     for number, layer in enumerate(layers):
         (later if number else _now)(partial(add, layer))

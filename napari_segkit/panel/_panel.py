@@ -136,6 +136,8 @@ class Panel(QWidget):  # type: ignore[misc]
         self._polls += 1
         if self._polls % REMEMBER_EVERY == 0:
             self._remember()
+        if not self._closed:
+            self._timer.start()  # counted from here: the window answers in between, however long this took
 
     def _show_jobs(self) -> None:
         self.strip.update_rows()

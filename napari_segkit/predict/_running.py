@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from napari_segkit.predict._live_outputs import LiveOutputs
 from napari_segkit.predict._result_picker import ResultPicker
 from napari_segkit.predict._tracing import Tracing
 from napari_segkit.session import Job, Session
+from napari_segkit.session._caught import caught
 from napari_segkit.session.predictions._stages import Stages
 from segkit.errors import SegkitError
 
@@ -151,8 +153,8 @@ class Running(QObject):  # type: ignore[misc]
         for layer in layers_showing(self._viewer, str(job.extra.get("source", ""))):
             if Path(str(job.extra["source"])).parent == self._session.project.folder / "predictions":
                 layer.visible = False  # two overlays at once are hard to read; G shows it again
-        self.show(str(job.output))
-        self._go_on(job, "segmentation")
+        # What comes next starts when they are shown: its process would take the time that napari needs for that.
+        self.show(str(job.output), partial(self._go_on, job, "segmentation"))
 
     def _traced(self, job: Job) -> None:
         self._go_on(job, "traces")
@@ -171,15 +173,20 @@ class Running(QObject):  # type: ignore[misc]
         self._tracing.objects.refresh()
         self.listed.emit()
 
-    def show(self, place: str) -> None:
-        """Bring a result to the canvas; the layer that is worked on stays the active one."""
+    def show(self, place: str, then: Callable[[], object] = lambda: None) -> None:
+        """Bring a result to the canvas, then do something; the layer that is worked on stays the active one."""
 
-        def opened(found: list[Any]) -> None:
-            if not layers_showing(self._viewer, place):
+        def opened(found: list[Any] | Exception) -> None:
+            if isinstance(found, Exception):
+                self._session.report(found, PAGE)
+            elif not layers_showing(self._viewer, place):
                 add_in_turn(self._viewer, found, self._session.later)
+            self._session.later(then)
 
         shown = layers_showing(self._viewer, place)
         for layer in shown:
             layer.visible = True
-        if not shown:
-            self._session.in_background(lambda: create_layers(open_layers(place)), opened, PAGE)
+        if shown:
+            then()
+        else:
+            self._session.in_background(caught(lambda: create_layers(open_layers(place))), opened, PAGE)

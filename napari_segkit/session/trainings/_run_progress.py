@@ -32,6 +32,9 @@ class Rate:
     """
 
     per_second: float = 0.0
+    _seen: tuple[float, float] = field(
+        default=(0.0, 0.0), repr=False
+    )  # units and seconds, the later the more they count
     _first: tuple[float, int] | None = field(default=None, repr=False)
     _last: tuple[float, int] | None = field(default=None, repr=False)
 
@@ -43,8 +46,9 @@ class Rate:
         seconds, units = now - self._last[0], done - self._last[1]
         if units <= 0 or seconds <= 0:
             return
-        keep = math.exp(-seconds / MEMORY_SECONDS) if self.per_second else 0.0
-        self.per_second = keep * self.per_second + (1 - keep) * units / seconds
+        keep = math.exp(-seconds / MEMORY_SECONDS)
+        self._seen = keep * self._seen[0] + units, keep * self._seen[1] + seconds
+        self.per_second = self._seen[0] / self._seen[1]
         self._last = (now, done)
 
     def seconds_left(self, total: int) -> float | None:

@@ -233,7 +233,7 @@ def test_what_the_model_sees_is_asked_for_only_while_it_is_open(panel, page, qtb
         {"event": "patch", "step": 5, "path": str(run / "preview" / "patch.npz"), "origin": "here", "request": asked},
     )
     look(panel, page, qtbot)
-    assert "Step 5 · 100 % of it is labelled" in page.model_sees.said.text()
+    qtbot.waitUntil(lambda: "Step 5 · 100 % of it is labelled" in page.model_sees.said.text(), timeout=5000)
     assert not page.model_sees.pictures["output"].pixmap().isNull()
 
 
