@@ -157,7 +157,7 @@ class TracesPage(Page):
     def _show(self, found: TraceSet, prepared: Any) -> None:
         self.set = found
         self.scene.show(found, prepared)
-        for step in (self.scene.draw_letters, self.scene.lay_out_marks, self.scene.lay_out_selected):
+        for step in (self.scene.draw_letters, self.scene.lay_out_selected, self.scene.lay_out_marks):
             self.session.later(step)
         self._fill()
         found.review.changed.connect(self._review_changed)
