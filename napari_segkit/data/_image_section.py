@@ -144,8 +144,6 @@ class ImageSection(QWidget):  # type: ignore[misc]
     def _while(self, text: str, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
         """Say what is done in a thread, then do something with its result; failures are reported."""
         self._busy = True
-        if not self.viewer.layers:
-            self.viewer.dims.ndim = 3  # its sliders, before the first layer needs them and much else
         self.card.setText(f"{text}\N{HORIZONTAL ELLIPSIS}")
         self.card.show()
 
@@ -155,13 +153,18 @@ class ImageSection(QWidget):  # type: ignore[misc]
             except Exception as error:  # of any format or network; the card must not wait for ever
                 return error
 
-        def finished(found: Any) -> None:
+        def end(last: Callable[[], None]) -> None:
             self._busy = False
-            if isinstance(found, Exception):
-                self.session.report(found, "Data")
-            else:
-                done(found)
+            last()
             self.update_shown()
+
+        def finished(found: Any) -> None:
+            if isinstance(found, Exception):
+                end(lambda: self.session.report(found, "Data"))
+                return
+            if not self.viewer.layers:
+                self.viewer.dims.ndim = 3  # its sliders, before the first layer needs them and much else
+            self.session.later(partial(end, partial(done, found)))
 
         self.session.in_background(attempt, finished, "Data")
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QTimer
 
-__all__ = ["add_in_turn", "add_layers", "create_layers", "layers_showing", "reveal"]
+__all__ = ["add_hidden", "add_in_turn", "add_layers", "create_layers", "layers_showing", "reveal", "selection_kept"]
 
 REVEAL_MS = 20
 """Until an added layer is drawn; with less, Qt may draw before it answers."""
+
+SELECT_MS = 2 * REVEAL_MS
+"""Until an added layer is selected, for which napari shows the controls of that layer."""
 
 
 def layers_showing(viewer: Any, source: str | Path) -> list[Any]:
@@ -27,20 +31,44 @@ def create_layers(data: list[Any]) -> list[Any]:
     return [Layer.create(voxels, arguments, kind) for voxels, arguments, kind in data]
 
 
-def add_layers(viewer: Any, layers: list[Any]) -> list[Any]:
-    """Add layers and return them; traces are never the active layer, in which napari searches at each move.
+@contextmanager
+def selection_kept(viewer: Any) -> Iterator[None]:
+    """Add layers without selecting them, which napari does otherwise, and for which it takes a third of the time."""
+    selection = viewer.layers.selection
+    selected = set(selection)
+    with selection.events.blocker_all():  # what is selected is the same in the end, so that nobody misses anything
+        try:
+            yield
+        finally:
+            selection.clear()
+            selection.update(selected)
 
-    They are drawn when the window has answered in between: both together take napari up to a third of a second.
+
+def add_layers(viewer: Any, layers: list[Any]) -> list[Any]:
+    """Add layers and return them; the last one is selected, unless it holds traces: napari searches it at each move.
+
+    They are selected and drawn when the window has answered in between: at once, it takes up to a third of a second.
     """
-    active = viewer.layers.selection.active
+    add_hidden(viewer, layers)
+    if layers and not hasattr(layers[-1], "tail_length"):
+        QTimer.singleShot(SELECT_MS, partial(_select, viewer, layers[-1]))
+    return layers
+
+
+def add_hidden(viewer: Any, layers: list[Any]) -> list[Any]:
+    """Add layers and return them; they are shown when the window has answered in between, and none is selected."""
     for layer in layers:
         seen, layer.visible = layer.visible, False
-        viewer.add_layer(layer)
+        with selection_kept(viewer):
+            viewer.add_layer(layer)
         if seen:
             reveal(layer)
-    if layers and hasattr(layers[-1], "tail_length"):
-        viewer.layers.selection.active = active
     return layers
+
+
+def _select(viewer: Any, layer: Any) -> None:
+    if layer in viewer.layers:
+        viewer.layers.selection.active = layer
 
 
 def reveal(layer: Any) -> None:
@@ -49,7 +77,7 @@ def reveal(layer: Any) -> None:
 
 
 def add_in_turn(viewer: Any, layers: list[Any], later: Callable[[Callable[[], object]], None]) -> None:
-    """Add layers, the first at once and each other one when it is its turn; the active layer stays the active one.
+    """Add layers, the first at once and each other one when it is its turn; what is selected stays selected.
 
     Parameters
     ----------
@@ -60,19 +88,8 @@ def add_in_turn(viewer: Any, layers: list[Any], later: Callable[[Callable[[], ob
     later
         Takes what is to be done when the window has answered in between: `napari_segkit.session.Session.later`.
     """
-
-    def select_again(active: Any) -> None:
-        if active is None or active in viewer.layers:
-            viewer.layers.selection.active = active
-
-    def add(layer: Any) -> None:
-        active = viewer.layers.selection.active
-        add_layers(viewer, [layer])
-        QTimer.singleShot(REVEAL_MS, partial(select_again, active))
-
     for number, layer in enumerate(layers):
-        (later if number else _now)(partial(add, layer))
-
-
-def _now(action: Callable[[], object]) -> None:
-    action()
+        if number:
+            later(partial(add_hidden, viewer, [layer]))
+        else:
+            add_hidden(viewer, [layer])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from napari_segkit.panel._help import HelpWindow
 from napari_segkit.panel._job_strip import JobStrip
 from napari_segkit.panel._shortcuts import Shortcut, bind, release
 from napari_segkit.panel._toast import Toast
-from napari_segkit.panel._warming import warm_up
+from napari_segkit.panel._warming import prepare_canvas, prepare_process
 from napari_segkit.predict import PredictPage
 from napari_segkit.session import Job, Problem, Session
 from napari_segkit.traces import TracesPage
@@ -31,6 +32,7 @@ from napari_segkit.train import TrainPage
 __all__ = ["Panel"]
 
 POLL_MS = 100
+PREPARE_MS = 500  # until the dock has been drawn
 WIDTH = 380
 REMEMBER_EVERY = 50  # polls
 
@@ -48,7 +50,7 @@ class Panel(QWidget):  # type: ignore[misc]
 
     def __init__(self, napari_viewer: napari.Viewer, project: Path | None = None) -> None:
         super().__init__()
-        warm_up(napari_viewer)
+        prepare_process()
         self.viewer = napari_viewer
         self.session = session = Session(project or default_project())
         self.header, self.banner = Header(), Banner(session)
@@ -91,6 +93,7 @@ class Panel(QWidget):  # type: ignore[misc]
         self.header.show_project(session.project.folder)
         session.tasks.start(device_text, lambda text, error: self.header.device.setText(text or ""))
         self._open()
+        QTimer.singleShot(PREPARE_MS, partial(session.later, partial(prepare_canvas, napari_viewer)))
         self._timer.start()
 
     def sizeHint(self) -> QSize:

@@ -1,41 +1,70 @@
-"""What would make the window stop with the first layers, done before that in a thread."""
+"""What would make the window stop with the first layers, done before that."""
 
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 from contextlib import suppress
 from typing import Any
 
-__all__ = ["warm_up"]
+from qtpy.QtCore import QTimer
+
+__all__ = ["prepare_canvas", "prepare_process"]
+
+DRAWN_MS = 40
+"""Until something was drawn that is taken away again."""
+
+SWITCH_SECONDS = 0.0005
+"""How long a thread may compute when another one waits."""
 
 
-def warm_up(viewer: Any) -> None:
-    """Begin to load what the first image and labels need: xarray, the compiled colours and the lines of labels.
+def prepare_process() -> None:
+    """Let the window go on soon while another thread computes, and load the units, which two threads may not at once.
 
-    That is a second of work, which napari does in the thread of the window when a layer asks for it. The units, which
-    may not be loaded by two threads at once, are loaded here and now.
-
-    Before and after that, everything that lives is put aside from Python's search for unreachable objects, which stops all
-    threads and takes a quarter of a second for the modules of napari and what it needs. `gc.unfreeze` takes that back. A
-    viewer that holds layers already is left as it is, because layers that are removed are found by that search.
+    Whoever draws gives way to other threads with each call of OpenGL, and would wait 5 ms each time.
     """
+    sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_SECONDS))
     with suppress(ImportError):
         import pint
 
         pint.get_application_registry().Unit("nm")  # type: ignore[no-untyped-call]
 
-    def put_aside() -> None:
-        if not viewer.layers:
-            gc.freeze()
+
+def prepare_canvas(viewer: Any) -> None:
+    """Get ready for layers, which napari does in the thread of the window when a layer asks for it.
+
+    It draws its letters, for which the first points wait even without a text: here for a text of one space. Then a
+    thread loads what the first image and labels need: xarray, the compiled colours and the lines of labels, a second of
+    work. Not both at once, as each would wait for the other.
+    """
+    _put_aside(viewer)
+    overlay, taken_away = viewer.canvas.overlays.text, {}
+    if not overlay.visible:
+        taken_away = {"text": overlay.text, "visible": False}
+        overlay.text, overlay.visible = " ", True
 
     def work() -> None:
         with suppress(ImportError):  # napari can do without xarray, and may do without the other
             _load()
-        put_aside()
+        _put_aside(viewer)
 
-    put_aside()
-    threading.Thread(target=work, name="segkit-warm-up", daemon=True).start()
+    def go_on() -> None:
+        overlay.update(taken_away)
+        threading.Thread(target=work, name="segkit-warm-up", daemon=True).start()
+
+    QTimer.singleShot(DRAWN_MS, go_on)
+
+
+def _put_aside(viewer: Any) -> None:
+    """Put everything that lives aside from Python's search for unreachable objects.
+
+    That search stops all threads and takes a quarter of a second for the modules of napari and what it needs;
+    `gc.unfreeze` takes this back. A viewer that holds layers already is left as it is, because layers that are removed
+    are found by that search.
+    """
+    if not viewer.layers:
+        gc.freeze()
 
 
 def _load() -> None:

@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_segkit.forms import ComponentPicker, Fold, line
-from napari_segkit.layers import layers_showing
+from napari_segkit.layers import layers_showing, selection_kept
 from napari_segkit.layers._view import view_box
 from napari_segkit.predict._histogram import SizeHistogram
 from napari_segkit.predict._result_picker import ResultPicker
@@ -279,19 +279,18 @@ class Instances(QWidget):  # type: ignore[misc]
             return
         if self._layer is not None and self._layer in self._viewer.layers:
             self._viewer.layers.remove(self._layer)
-        active = self._viewer.layers.selection.active
-        self._layer = self._viewer.add_labels(
-            found.ids,
-            name=LAYER_NAME,
-            scale=layer.scale,
-            translate=where,
-            units=layer.units,
-            axis_labels=layer.axis_labels,
-            opacity=0.5,
-            metadata={"segkit": {"preview": True}},
-        )
+        with selection_kept(self._viewer):
+            self._layer = self._viewer.add_labels(
+                found.ids,
+                name=LAYER_NAME,
+                scale=layer.scale,
+                translate=where,
+                units=layer.units,
+                axis_labels=layer.axis_labels,
+                opacity=0.5,
+                metadata={"segkit": {"preview": True}},
+            )
         self._layer.editable = False
-        self._viewer.layers.selection.active = active
 
     def state(self) -> dict[str, Any]:
         """Return what is to be remembered."""

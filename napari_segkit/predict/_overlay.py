@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_segkit.layers import placement
+from napari_segkit.layers import placement, selection_kept
 from napari_segkit.layers._predictions import looks_of
 from napari_segkit.layers._tiles import Tiles
 from napari_segkit.layers._view import view_box
@@ -37,7 +37,6 @@ def add_channels(
     fractions: bool,
 ) -> list[Any]:
     """Add the channels of a prediction that are worth seeing, where they belong, and leave the active layer as it is."""
-    active = viewer.layers.selection.active
     where = placement(
         level.voxel_size, [o + s * a for o, s, a in zip(level.offset, level.voxel_size, start, strict=True)], level.unit
     )
@@ -49,19 +48,19 @@ def add_channels(
         first = data[0] if isinstance(data, list) else data
         if limits is not None and np.dtype(first.dtype) == np.uint8:
             limits = (0, 255)
-        layers.append(
-            viewer.add_image(
-                data,
-                name=title if len(names) == 1 else f"{title}: {name.replace('_', ' ')}",
-                metadata={"segkit": {"preview": True}},
-                contrast_limits=limits or (0.0, 1.0),
-                multiscale=isinstance(data, list),
-                **look,
-                **where,
+        with selection_kept(viewer):
+            layers.append(
+                viewer.add_image(
+                    data,
+                    name=title if len(names) == 1 else f"{title}: {name.replace('_', ' ')}",
+                    metadata={"segkit": {"preview": True}},
+                    contrast_limits=limits or (0.0, 1.0),
+                    multiscale=isinstance(data, list),
+                    **look,
+                    **where,
+                )
             )
-        )
         layers[-1].editable = False
-    viewer.layers.selection.active = active
     return layers
 
 

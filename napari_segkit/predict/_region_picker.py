@@ -10,6 +10,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QSpinBox, QVBoxLayout, QWidget
 
 from napari_segkit.forms import QuietCombo
+from napari_segkit.layers import selection_kept
 from napari_segkit.layers._view import view_box
 from napari_segkit.session.images._region import Level, region_text, scaled_box, slab
 from segkit.errors import UsageError
@@ -184,20 +185,19 @@ class RegionPicker(QWidget):  # type: ignore[misc]
         if self._lines is not None and self._lines in self._viewer.layers:
             self._lines.data = lines
             return
-        active = self._viewer.layers.selection.active
-        self._lines = self._viewer.add_vectors(
-            lines,
-            name=LAYER_NAME,
-            vector_style="line",
-            edge_width=1,
-            edge_color="yellow",
-            scale=layer.scale,
-            translate=layer.translate,
-            units=layer.units,
-            axis_labels=layer.axis_labels,
-            metadata={"segkit": {"preview": True}},
-        )
-        self._viewer.layers.selection.active = active
+        with selection_kept(self._viewer):
+            self._lines = self._viewer.add_vectors(
+                lines,
+                name=LAYER_NAME,
+                vector_style="line",
+                edge_width=1,
+                edge_color="yellow",
+                scale=layer.scale,
+                translate=layer.translate,
+                units=layer.units,
+                axis_labels=layer.axis_labels,
+                metadata={"segkit": {"preview": True}},
+            )
 
     def state(self) -> dict[str, Any]:
         """Return what is to be remembered."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_segkit.layers import placement, reveal
+from napari_segkit.layers import placement, reveal, selection_kept
 from napari_segkit.layers._tracks import SLICES_SHOWN, edge_layer
 from napari_segkit.session.traces._neurons import Neurons
 from napari_segkit.session.traces._sketch import Sketch, sketch
@@ -149,22 +149,21 @@ class Drawing:
 
     def lay_out_marks(self, unit: str) -> Any:
         """Add the layer of marks with none to be seen, and return it; napari takes long for a first layer of points."""
-        active = self._viewer.layers.selection.active
-        layer = self._layers["marks"] = self._viewer.add_points(
-            np.zeros((MARKS, 3)),
-            **placement(*self.grid(unit), unit),
-            name="branch points and tips",
-            size=4.0,
-            shown=False,
-            border_width=0.08,
-            border_color="black",
-            canvas_size_limits=(3, 9),
-            projection_mode="all",
-            blending="translucent_no_depth",
-            metadata={"segkit": {"role": "marks"}},
-            visible=False,
-        )
-        self._viewer.layers.selection.active = active
+        with selection_kept(self._viewer):
+            layer = self._layers["marks"] = self._viewer.add_points(
+                np.zeros((MARKS, 3)),
+                **placement(*self.grid(unit), unit),
+                name="branch points and tips",
+                size=4.0,
+                shown=False,
+                border_width=0.08,
+                border_color="black",
+                canvas_size_limits=(3, 9),
+                projection_mode="all",
+                blending="translucent_no_depth",
+                metadata={"segkit": {"role": "marks"}},
+                visible=False,
+            )
         reveal(layer)
         return layer
 
@@ -215,12 +214,10 @@ class Drawing:
             layer.visible = True
             return
         self._forget(name)
-        active = self._viewer.layers.selection.active
-        layer = self._layers[name] = self._viewer.add_tracks(data, **arguments)
+        with selection_kept(self._viewer):  # napari looks for what is below the mouse in what is selected
+            layer = self._layers[name] = self._viewer.add_tracks(data, **arguments)
         layer.track_colors = each
         layer.locked = True
-        # napari looks for the value below the mouse in the active layer at each move.
-        self._viewer.layers.selection.active = active
         if name != SELECTED:
             self.put_below(layer)
 

@@ -11,7 +11,7 @@ import numpy as np
 from qtpy.QtCore import Qt
 
 from napari_segkit.forms import Page, line, primary_button
-from napari_segkit.layers import add_layers
+from napari_segkit.layers import add_hidden
 from napari_segkit.layers._tracks import SLICES_SHOWN
 from napari_segkit.session import Session
 from napari_segkit.session.traces._columns import spaced
@@ -157,7 +157,7 @@ class TracesPage(Page):
     def _show(self, found: TraceSet, prepared: Any) -> None:
         self.set = found
         self.scene.show(found, prepared)
-        for step in (self.scene.draw_letters, self.scene.lay_out_selected, self.scene.lay_out_marks):
+        for step in (self.scene.lay_out_selected, self.scene.lay_out_marks):
             self.session.later(step)
         self._fill()
         found.review.changed.connect(self._review_changed)
@@ -351,10 +351,8 @@ class TracesPage(Page):
                 layer for layer in self.viewer.layers if layer.metadata.get("segkit", {}).get("role") == "cut-out"
             ]:
                 self.viewer.layers.remove(layer)
-            active = self.viewer.layers.selection.active
-            for layer in add_layers(self.viewer, found):
+            for layer in add_hidden(self.viewer, found):
                 self.scene.drawing.put_below(layer)
-            self.viewer.layers.selection.active = active
 
         self.session.in_background(read, shown, self.title)
 

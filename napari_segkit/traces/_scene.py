@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QTimer
 
-from napari_segkit.layers._showing import REVEAL_MS
 from napari_segkit.session import Session
 from napari_segkit.session.jobs._stops import stops
 from napari_segkit.session.traces._columns import Column, columns_of
@@ -70,13 +67,6 @@ class Scene:
         self.drawing.clear()
         self.hidden.clear()
         self.drawing.lay_out(ALL, trace_set.neurons)
-
-    def draw_letters(self) -> None:
-        """Let napari draw its letters for a text of one space: the first points wait for them, even without a text."""
-        overlay = self.viewer.canvas.overlays.text
-        if not overlay.visible:
-            before, overlay.text, overlay.visible = overlay.text, " ", True
-            QTimer.singleShot(2 * REVEAL_MS, partial(overlay.update, {"text": before, "visible": False}))
 
     def lay_out_selected(self) -> None:
         """Add the layer of what is selected before anything is."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_segkit.layers import layers_showing, reveal
+from napari_segkit.layers import layers_showing, reveal, selection_kept
 from napari_segkit.session.trainings._run_folder import read_preview, write_request
 from segkit.geometry import Box
 from segkit.volume import Volume
@@ -248,24 +248,23 @@ class LivePreview(QObject):  # type: ignore[misc]
         translate = np.asarray(self._image.translate) + scale * box.start
         layer = self.layer
         if layer is None:
-            active = self._viewer.layers.selection.active
-            layer = self._viewer.add_image(
-                plane.copy(),
-                name=LAYER_NAME,
-                scale=scale,
-                translate=translate,
-                units=self._image.units,
-                axis_labels=self._image.axis_labels,
-                contrast_limits=(0, 255),
-                colormap="magenta",
-                blending="additive",
-                opacity=0.45,
-                visible=False,
-                metadata={"segkit": {"preview": True}},
-            )
+            with selection_kept(self._viewer):
+                layer = self._viewer.add_image(
+                    plane.copy(),
+                    name=LAYER_NAME,
+                    scale=scale,
+                    translate=translate,
+                    units=self._image.units,
+                    axis_labels=self._image.axis_labels,
+                    contrast_limits=(0, 255),
+                    colormap="magenta",
+                    blending="additive",
+                    opacity=0.45,
+                    visible=False,
+                    metadata={"segkit": {"preview": True}},
+                )
             layer.editable = False
             self._shown = layer
-            self._viewer.layers.selection.active = active
             reveal(layer)
         elif layer.data.shape == plane.shape:
             layer.data[...] = plane
