@@ -1,9 +1,9 @@
 """What the rule `dense_objects` changes, setting by setting, and what the number of objects does to a loss.
 
-    OMP_NUM_THREADS=1 python benchmarks/density_rule.py [--patches 768] [--seeds 3] [--folder runs/density_rule]
+    OMP_NUM_THREADS=1 python benchmarks/density_rule.py [--images 3072] [--folder runs/density_rule]
 
-Trains a small U-Net on generated beads with the settings from before the rule, with those of the rule, and with each of its
-changes alone. Every training sees the same number of images. A row of `docs/benchmarks/density_rule.csv` is written
+Trains a small U-Net on generated beads, few and many in an image, with the settings from before the rule, with its loss alone,
+and with all of it. Every training sees the same number of images. A row of `docs/benchmarks/density_rule.csv` is written
 behind each, and rows that are there are not done again; at the end the page's tables are printed and its picture is drawn.
 """
 
@@ -14,6 +14,7 @@ import csv
 import io
 import statistics
 import time
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from segkit.contracts import Batch, call_network
 from segkit.durable import replace_file
 from segkit.planning import RULES
 from segkit.recipe import Recipe
+from segkit.report import estimate, interval_text
 from segkit.sampling import split_samples
 from segkit.training import fit
 
@@ -34,16 +36,9 @@ SIDE = 128
 BEADS = {"name": "synthetic_beads", "shape": [SIDE, SIDE], "diameter": 4.75, "pixel_size": 212.0}
 DENSITIES = {"sparse": {"fewest": 2, "most": 3}, "dense": {"fewest": 12, "most": 254}}
 IMAGES, TEST_IMAGES, TEST_SEED = 73, 40, 1000
-ALL = tuple(change.about for change in RULE.changes)
-VARIANTS = {"before": (), "rule": ALL, **{about: (about,) for about in ALL}}
-# density, variant, how many times the images are seen, seeds
-PLAN = [
-    *[("dense", variant, 1, 3) for variant in VARIANTS],
-    ("sparse", "before", 1, 3),
-    ("sparse", "rule", 1, 3),
-    ("dense", "before", 4, 1),
-    ("dense", "rule", 4, 1),
-]
+VARIANTS = {"before": (), "its loss alone": ("loss",), "the whole rule": tuple(change.about for change in RULE.changes)}
+SEEDS = 3
+PLAN = [(density, variant) for density in DENSITIES for variant in VARIANTS]
 
 
 def recipe_of(density: str, variant: str, images: int, seed: int) -> Recipe:
@@ -98,11 +93,16 @@ def jaccard(found: np.ndarray, truth: np.ndarray) -> float:
     return float((found & truth).sum() / max(1, (found | truth).sum()))
 
 
-def trained(density: str, variant: str, times: int, seed: int, images: int, folder: Path) -> dict[str, object]:
+def place_of(folder: Path, density: str, variant: str, seed: int) -> Path:
+    """Return where a run lies."""
+    return folder / f"{density}_{variant.replace(' ', '_')}_{seed}"
+
+
+def trained(density: str, variant: str, seed: int, images: int, folder: Path) -> dict[str, object]:
     """Train, or go on with it, and return what came out."""
-    recipe = recipe_of(density, variant, times * images, seed)
+    recipe = recipe_of(density, variant, images, seed)
     began = time.process_time()
-    run = fit(recipe, folder / f"{density}_{variant}_{times}_{seed}")
+    run = fit(recipe, place_of(folder, density, variant, seed))
     validations = run.state().validations
     scores = {step: row["metrics"]["jaccard"] for step, row in validations.items()}
     best = next(step for step in sorted(scores, reverse=True) if validations[step]["best"])
@@ -118,7 +118,6 @@ def trained(density: str, variant: str, times: int, seed: int, images: int, fold
     return {
         "density": density,
         "variant": variant,
-        "times": times,
         "seed": seed,
         "images": recipe.training.steps * recipe.sampling.batch_size,
         "steps": recipe.training.steps,
@@ -225,26 +224,16 @@ def table(rows: list[dict[str, str]]) -> list[str]:
         "| images | settings | steps | Jaccard, best weights | Jaccard, last weights | with the best threshold | threshold |"
     ]
     lines.append("|---|---|---|---|---|---|---|")
-    for density, variant, times, _ in PLAN:
-        found = [r for r in rows if (r["density"], r["variant"], int(r["times"])) == (density, variant, times)]
+    for density, variant in PLAN:
+        found = [r for r in rows if (r["density"], r["variant"]) == (density, variant)]
         if found:
-            scores = [interval([float(r[key]) for r in found]) for key in ("test", "test_final", "test_at_threshold")]
+            scores = [
+                interval_text(estimate([float(r[key]) for r in found]))
+                for key in ("test", "test_final", "test_at_threshold")
+            ]
             level = statistics.mean(float(r["threshold"]) for r in found)
-            about = f"{NAMES[variant]}{'' if times == 1 else f', {times} times as long'}"
-            lines.append(f"| {density} | {about} | {found[0]['steps']} | {' | '.join(scores)} | {level:.2f} |")
+            lines.append(f"| {density} | {variant} | {found[0]['steps']} | {' | '.join(scores)} | {level:.2f} |")
     return lines
-
-
-NAMES = {"before": "before", "rule": "the whole rule", **{about: f"{about} alone" for about in ALL}}
-STUDENT = {2: 12.71, 3: 4.303, 4: 3.182, 5: 2.776}  # two-sided 95 %, by number of seeds
-
-
-def interval(values: list[float]) -> str:
-    """Return mean and half the width of the 95 % interval of the mean."""
-    if len(values) < 2:
-        return f"{values[0]:.3f}"
-    half = STUDENT[len(values)] * statistics.stdev(values) / len(values) ** 0.5
-    return f"{statistics.mean(values):.3f} ± {half:.3f}"
 
 
 def start_table(rows: list[dict[str, str]]) -> list[str]:
@@ -277,25 +266,24 @@ def draw(rows: list[dict[str, str]], start: list[dict[str, str]], folder: Path) 
     figure = Figure(figsize=(13, 4.2), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     bars, curves, losses = figure.subplots(1, 3)
-    shown = [v for v in VARIANTS if any(r["variant"] == v and r["density"] == "dense" for r in rows)]
-    for place, variant in enumerate(shown):
-        mine = [r for r in rows if (r["density"], r["variant"], r["times"]) == ("dense", variant, "1")]
+    for place, (density, variant) in enumerate(PLAN):
+        mine = [r for r in rows if (r["density"], r["variant"]) == (density, variant)]
         for key, offset, colour in (("test", -0.17, "#0b7285"), ("test_at_threshold", 0.17, "#e08a00")):
             values = [float(r[key]) for r in mine]
             bars.barh(place + offset, statistics.mean(values), 0.3, color=colour)
             bars.plot(values, [place + offset] * len(values), "k.", markersize=4)
-    bars.set_yticks(range(len(shown)), [NAMES[v] for v in shown])
+    bars.set_yticks(range(len(PLAN)), [f"{density}: {variant}" for density, variant in PLAN])
     bars.invert_yaxis()
     bars.set_xlabel("Jaccard on other images (orange: best threshold)")
-    bars.set_title("12 to 254 objects an image", fontsize=10)
-    for variant, colour in (("before", "#c8283c"), ("rule", "#2f9e6e")):
-        for times, style in ((1, "-"), (4, "--")):
-            for seed in range(3):
-                found = Run(folder / f"dense_{variant}_{times}_{seed}")
+    bars.set_title("sparse: 2 to 3 objects an image, dense: 12 to 254", fontsize=10)
+    for density, style in (("sparse", "--"), ("dense", "-")):
+        for variant, colour in zip(VARIANTS, ("#c8283c", "#e08a00", "#2f9e6e"), strict=True):
+            for seed in range(SEEDS):
+                found = Run(place_of(folder, density, variant, seed))
                 if (found.folder / "journal.jsonl").exists():
                     size, points = found.recipe.sampling.batch_size, found.state().validations
                     line = [(step * size, row["metrics"]["jaccard"]) for step, row in sorted(points.items())]
-                    label = f"{NAMES[variant]}{'' if times == 1 else ', longer'}" if seed == 0 else None
+                    label = f"{density}: {variant}" if seed == 0 else None
                     curves.plot(*zip(*line, strict=True), style, color=colour, alpha=0.8, label=label)
     curves.set_xlabel("images seen")
     curves.set_ylabel("validation Jaccard")
@@ -319,7 +307,7 @@ def draw(rows: list[dict[str, str]], start: list[dict[str, str]], folder: Path) 
 def main() -> None:
     """Do what is not done yet, then print and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--patches", type=int, default=768)
+    parser.add_argument("--images", type=int, default=3072)
     parser.add_argument("--folder", type=Path, default=Path("runs/density_rule"))
     parser.add_argument(
         "--no-training", action="store_true", help="only what needs none, and tables and picture of what is there"
@@ -327,11 +315,10 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows: list[dict[str, object]] = [dict(row) for row in read_rows(PAGE)]
-    done = {(row["density"], row["variant"], str(row["times"]), str(row["seed"])) for row in rows}
-    plan = [(d, v, t, seed) for d, v, t, seeds in PLAN for seed in range(seeds)]
-    for density, variant, times, seed in sorted(plan, key=lambda one: (one[2], one[3])):
-        if not arguments.no_training and (density, variant, str(times), str(seed)) not in done:
-            row = trained(density, variant, times, seed, arguments.patches, arguments.folder)
+    done = {(row["density"], row["variant"], str(row["seed"])) for row in rows}
+    for seed, (density, variant) in product(range(SEEDS), PLAN):
+        if not arguments.no_training and (density, variant, str(seed)) not in done:
+            row = trained(density, variant, seed, arguments.images, arguments.folder)
             rows.append(row)
             write_rows(PAGE, rows)
             print({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
