@@ -66,7 +66,7 @@ def test_class_weights(task, classes):
     sampler = sampler_of([made(classes)], task, balance="classes", class_weights=(0, 1, 3, 0, 0, 0, 0, 0))
     found = shares(sampler, 1200, lambda which, box: int(classes[box.slices].item()))
     assert found == pytest.approx({1: 0.25, 2: 0.75}, abs=0.045)
-    with pytest.raises(UsageError, match=r"has 2 weights, for the classes 0 to 1, but there are classes from 1 to 7"):
+    with pytest.raises(UsageError, match=r"has 2 weights, for labels of 0 to 1, but there are labels from 1 to 7"):
         sampler_of([made(classes)], task, balance="classes", class_weights=(1.0, 1.0))
     with pytest.raises(UsageError, match="is 0 for every class"):
         sampler_of([made(classes)], task, balance="classes", class_weights=(1.0, *(0.0,) * 7))

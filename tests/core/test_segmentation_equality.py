@@ -22,6 +22,11 @@ from segkit.segmentation._seams import Look, contents
 
 SHAPE = (30, 36, 40)
 BLOCKS = [(30, 36, 40), (8, 8, 8), (7, 13, 40), (30, 5, 11), (16, 16, 16)]
+CASES = [  # every block and both numbers of workers, and by the slow tests all of them together
+    pytest.param(block, workers, marks=[pytest.mark.slow] if (number + workers) % 2 else [])
+    for number, block in enumerate(BLOCKS)
+    for workers in (1, 4)
+]
 
 
 def field(seed: int = 0) -> np.ndarray:
@@ -41,8 +46,7 @@ class Unsteady:
         return ndimage.label(prediction[0] > 0.65)[0]
 
 
-@pytest.mark.parametrize("workers", [1, 4])
-@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize(("block", "workers"), CASES)
 def test_components(block, workers, tmp_path) -> None:
     prediction = field()
     expected, count = ndimage.label(prediction > 0.65)
@@ -63,8 +67,7 @@ def watershed():
     return registries["segmenters"]["watershed"](halo=(4, 4, 4), neck=0.8)
 
 
-@pytest.mark.parametrize("workers", [1, 4])
-@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize(("block", "workers"), CASES)
 def test_watershed(block, workers, tmp_path, small_cells, watershed) -> None:
     prediction = field()
     expected = segment(prediction, watershed, workers=1).read()

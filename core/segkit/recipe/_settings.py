@@ -64,7 +64,7 @@ class Sampling:
         What patches on foreground are aimed at: any voxel of it, so that large objects are seen most; each class equally
         often; or each object equally often, however small. Set `foreground` to 1 to aim every patch so.
     class_weights
-        How often classes 0, 1, 2, ... are aimed at relative to each other where `balance` is ``classes``; empty for equally.
+        How often labels of 0, 1, 2, ... are aimed at relative to each other where `balance` is ``classes``; empty for equally.
     reuse
         Patches drawn from each piece of the data that is decoded, in steps some way apart; more is faster, and patches
         are more alike for a while. 1 draws every patch by itself. Data that fit into `memory` never need it.

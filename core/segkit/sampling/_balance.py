@@ -63,7 +63,7 @@ class IdPlaces:
         balance
             A class is the same in all samples; an object with the same id in two samples is two objects.
         class_weights
-            How often the classes 0, 1, 2, ... are drawn relative to each other; empty for equally often.
+            How often the labels 0, 1, 2, ... are drawn relative to each other; empty for equally often.
 
         Raises
         ------
@@ -91,8 +91,8 @@ class IdPlaces:
         if balance == "classes" and class_weights:
             if ids[-1] >= len(class_weights) or ids[0] < 0:
                 raise UsageError(
-                    f"`sampling.class_weights` has {len(class_weights)} weights, for the classes 0 to {len(class_weights) - 1}, but "
-                    f"there are classes from {ids[0]} to {ids[-1]}. Give a weight for each of them."
+                    f"`sampling.class_weights` has {len(class_weights)} weights, for labels of 0 to {len(class_weights) - 1}, but "
+                    f"there are labels from {ids[0]} to {ids[-1]}. Give a weight for each of them, from label 0 on."
                 )
             chances = np.asarray(class_weights, float)[ids[firsts]]
             if not chances.any():
