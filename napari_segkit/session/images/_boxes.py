@@ -202,13 +202,18 @@ class Boxes:
     # ---- on disk
 
     def saver(self, box: AnnotationBox, image: Volume) -> Callable[[], AnnotationBox]:
-        """Return a function that saves a box as it is now; it may run in a thread while people paint on."""
+        """Return a function that saves a box as it is now; it may run in a thread while people paint on.
+
+        It does nothing if another one was asked for in the meantime, which saves what is newer.
+        """
         voxels = box.kept = box.voxels.copy()
 
         def save() -> AnnotationBox:
             from segkit.writing import write_volume
 
             with self._lock:
+                if box.kept is not voxels:
+                    return box
                 make_dirs(self.folder)
                 store = self._project.free("annotations", box.name.replace("/", "-").replace(" ", "-"), ".zarr")
                 written = Volume(
