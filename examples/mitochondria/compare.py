@@ -108,18 +108,16 @@ def draw(alike: dict[int, tuple[float, float]], runs: dict[str, dict[int, float]
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 4.6), dpi=110)
+    figure = Figure(figsize=(10, 4.6), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.09, 0.12, 0.88, 0.84))
-    axes.plot(
-        list(alike), [both[1] for both in alike.values()], color="0.25", label="Jaccard of a label copied from there"
-    )
+    axes = figure.subplots()
+    axes.plot(list(alike), [both[1] for both in alike.values()], color="0.25", label="a label copied from there")
     axes.plot(list(alike), [both[0] for both in alike.values()], "--", color="0.6", label="correlation of the images")
     for name, scores in runs.items():
-        axes.plot(list(scores), list(scores.values()), "o", markersize=4, label=f"Jaccard of {name}")
-    axes.set(xlabel="slices to the nearest training slice", ylim=(0, 1), xlim=(0, None))
+        axes.plot(list(scores), list(scores.values()), "o-", markersize=4, linewidth=0.7, label=name)
+    axes.set(xlabel="slices to the nearest training slice", ylabel="Jaccard index", ylim=(0, 1), xlim=(0, None))
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize=9)
+    figure.legend(frameon=False, fontsize=9, loc="outside right upper")
     replace_file(picture, lambda path: figure.savefig(path, format="png"))
 
 

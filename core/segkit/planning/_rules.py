@@ -124,9 +124,9 @@ _DENSE = Rule(
             {"loss": [{"name": "focal"}]},
             {"loss": [{"name": "dice"}]},
             True,
-            "Not told from chance by overlap at the best threshold. Dice takes about half of its first gradient from objects, focal loss 12 % "
-            "at 109 objects and less at fewer, and its probabilities stand further apart. It is taken beside cross-entropy, because "
-            "where objects are few its own gradient is nearly nothing.",
+            "By overlap at the best threshold Dice gains 0.005 on dense images and loses 0.13 on sparse ones (2 to 3 objects), in a narrow "
+            "network. It takes about half of its first gradient from objects, focal loss 12 % at 109 objects and less at fewer. It is "
+            "taken beside cross-entropy, because where objects are few its own gradient is nearly nothing.",
         ),
         Change(
             "split",
