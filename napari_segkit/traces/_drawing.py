@@ -180,9 +180,13 @@ class Drawing:
                 layer.tail_length = layer.head_length = count
 
     def clear(self) -> None:
-        """Remove all layers."""
+        """Remove all layers, also those that an earlier page has left to the viewer."""
         for name in list(self._layers):
             self._forget(name)
+        for layer in tuple(self._viewer.layers):
+            if layer.metadata.get("segkit", {}).get("role") in (*_NAMES, "marks"):
+                layer.locked = False
+                self._viewer.layers.remove(layer)
 
     def release(self) -> None:
         """Leave the layers to the viewer, where they can be removed by hand."""

@@ -573,9 +573,14 @@ def test_point_42_a_million_nodes_stay_usable(panel, viewer, tmp_path: Path) -> 
 
 
 def test_the_viewer_is_given_back(page, viewer) -> None:
+    from napari_segkit.traces._drawing import Drawing
+
     page.close_down()
     assert [callback.__name__ for callback in viewer.mouse_double_click_callbacks] == ["double_click_to_zoom"]
     assert not any(layer.locked for layer in viewer.layers)
+    assert roles(viewer)
+    Drawing(viewer).clear()  # the page is opened again: its layers come in place of these
+    assert not roles(viewer)
 
 
 @pytest.mark.slow
