@@ -126,15 +126,16 @@ def _read_umask() -> int:
 _UMASK = _read_umask()
 
 
-def _write(file: IO[bytes], data: bytes) -> None:
+def _write(file: IO[bytes], data: bytes, flush: bool = True) -> None:
     faults.reach(file, data)
     file.write(data)
     file.flush()
-    faults.reach()
-    os.fsync(file.fileno())
+    if flush:
+        faults.reach()
+        os.fsync(file.fileno())
 
 
-def replace_file(path: Path, data: bytes | Callable[[Path], object]) -> None:
+def replace_file(path: Path, data: bytes | Callable[[Path], object], *, flush: bool = True) -> None:
     """Put a complete file at `path`, replacing the one that may be there.
 
     Parameters
@@ -143,6 +144,9 @@ def replace_file(path: Path, data: bytes | Callable[[Path], object]) -> None:
         Where the file goes; its folder exists.
     data
         The bytes, or a function that writes them to the path it is given.
+    flush
+        Whether to wait until the disk has it, which takes half a second while another process writes much. Without, the
+        file is whole whenever anybody looks, also after this process was killed; a power cut may damage it.
 
     Raises
     ------
@@ -155,10 +159,10 @@ def replace_file(path: Path, data: bytes | Callable[[Path], object]) -> None:
         try:
             with os.fdopen(handle, "wb") as file:
                 if isinstance(data, bytes):
-                    _write(file, data)
+                    _write(file, data, flush)
                 else:
                     data(temporary)
-            if not isinstance(data, bytes):
+            if flush and not isinstance(data, bytes):
                 with temporary.open("rb+") as file:
                     faults.reach()
                     os.fsync(file.fileno())
@@ -168,7 +172,8 @@ def replace_file(path: Path, data: bytes | Callable[[Path], object]) -> None:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _fsync_dir(path.parent)
+        if flush:
+            _fsync_dir(path.parent)
 
 
 @contextmanager

@@ -89,9 +89,10 @@ class Project:
         return state if isinstance(state, dict) else {}
 
     def write_state(self, state: Mapping[str, Any]) -> None:
-        """Replace what the session remembers."""
+        """Replace what the session remembers, without waiting for the disk: the window is waiting."""
         make_dirs(self.folder)
-        replace_file(self.folder / "project.json", json.dumps(state, indent=1, allow_nan=False).encode())
+        body = json.dumps(state, indent=1, allow_nan=False).encode()
+        replace_file(self.folder / "project.json", body, flush=False)
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -82,6 +82,15 @@ def test_replacing_keeps_the_old_file_until_the_new_one_is_whole(tmp_path: Path)
     assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
 
 
+def test_without_flush_nobody_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda handle: pytest.fail("waited"))
+    for data in (b"new", lambda path: path.write_bytes(b"new")):
+        (tmp_path / "file").write_bytes(b"old")
+        durable.replace_file(tmp_path / "file", data, flush=False)
+        assert (tmp_path / "file").read_bytes() == b"new"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_files_can_be_read_by_others(tmp_path: Path) -> None:
     durable.replace_file(tmp_path / "file", b"x")
     with durable.publish_dir(tmp_path / "folder") as folder:

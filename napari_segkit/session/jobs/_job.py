@@ -80,7 +80,7 @@ class Job:
         return self.folder / "events.jsonl"
 
     def save(self) -> None:
-        """Write what a later session needs."""
+        """Write what a later session needs, without waiting for the disk: the window is waiting."""
         make_dirs(self.folder)
         process = self.process
         body = {
@@ -93,7 +93,7 @@ class Job:
             "pid": 0 if process is None else process.pid,
             "started": 0.0 if process is None else process.started,
         }
-        replace_file(self.folder / "job.json", json.dumps(body, indent=1).encode())
+        replace_file(self.folder / "job.json", json.dumps(body, indent=1).encode(), flush=False)
 
     @classmethod
     def read(cls, folder: Path) -> Job:

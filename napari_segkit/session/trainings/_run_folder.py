@@ -131,7 +131,7 @@ def ask_for_patch(run: Path, request: str) -> None:
 def _wish(run: Path, name: str, body: dict[str, Any]) -> None:
     folder = run / "preview"
     folder.mkdir(parents=True, exist_ok=True)
-    replace_file(folder / f"{name}.json", json.dumps(body).encode())
+    replace_file(folder / f"{name}.json", json.dumps(body).encode(), flush=False)
 
 
 def ask_to_stop(run: Path) -> None:
@@ -142,7 +142,7 @@ def ask_to_stop(run: Path) -> None:
     StorageError
         If the folder cannot be written.
     """
-    replace_file(run / "stop", b"")
+    replace_file(run / "stop", b"", flush=False)
 
 
 def read_patch(run: Path, record: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]] | None:
