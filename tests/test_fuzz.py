@@ -296,7 +296,7 @@ def fuzz(reader: Reader, folder: Path, files: int, stores: int) -> None:
 
 
 def test_damaged_files(reader: Reader, tmp_path: Path) -> None:
-    fuzz(reader, tmp_path, 200, 40)
+    fuzz(reader, tmp_path, 120, 24)
 
 
 @pytest.mark.slow

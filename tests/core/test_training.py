@@ -141,7 +141,12 @@ def test_a_torn_journal_line_is_cut(recipe, tmp_path, uninterrupted):
 
 
 @pytest.mark.parametrize(
-    ("name", "schedule"), [("adam", "plateau"), ("sgd", "cosine_restarts"), ("rmsprop", "plateau")]
+    ("name", "schedule"),
+    [
+        ("adam", "plateau"),
+        pytest.param("sgd", "cosine_restarts", marks=pytest.mark.slow),
+        pytest.param("rmsprop", "plateau", marks=pytest.mark.slow),
+    ],
 )
 def test_every_optimizer_and_schedule_resumes_exactly(recipe_tables, tmp_path, name, schedule):
     recipe_tables["optimizer"] = {"name": name, "learning_rate": 0.01}

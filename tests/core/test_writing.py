@@ -345,7 +345,7 @@ def check_faults(results: list[dict[str, Any]]) -> None:
 
 
 def test_killed_at_a_sample_of_operations_it_is_continued_to_the_same_bytes(tmp_path: Path) -> None:
-    check_faults(enumerate_faults(tmp_path, "kill,enospc", 19))
+    check_faults(enumerate_faults(tmp_path, "kill,enospc", 37))
 
 
 @pytest.mark.slow
