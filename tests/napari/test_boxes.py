@@ -13,7 +13,7 @@ from napari_segkit.session import Boxes, Project
 from napari_segkit.session.images._data import Data
 from napari_segkit.session.images._painted import split
 from segkit import Volume
-from segkit.errors import DataError, UsageError
+from segkit.errors import DataError, StorageError, UsageError
 
 
 @pytest.fixture
@@ -101,6 +101,23 @@ def test_a_crash_while_saving_leaves_the_save_before(
         patch.setattr(boxes, "write_index", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             save()
+    again = Boxes(project)
+    again.read()
+    assert (again.all[0].voxels == 1).all()
+
+
+def test_a_save_that_fails_at_the_index_is_tried_again(
+    project: Project, image: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxes = Boxes(project)
+    box = boxes.new(image, (4, 4, 4), (8, 16, 16))
+    box.voxels[:] = 1
+    with monkeypatch.context() as patch:
+        patch.setattr(boxes, "write_index", lambda: (_ for _ in ()).throw(StorageError("full")))
+        with pytest.raises(StorageError):
+            boxes.saver(box, image)()
+    assert box.dirty
+    boxes.saver(box, image)()
     again = Boxes(project)
     again.read()
     assert (again.all[0].voxels == 1).all()

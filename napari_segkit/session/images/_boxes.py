@@ -214,25 +214,25 @@ class Boxes:
             with self._lock:
                 if box.kept is not voxels:
                     return box
-                make_dirs(self.folder)
-                store = self._project.free("annotations", box.name.replace("/", "-").replace(" ", "-"), ".zarr")
-                written = Volume(
-                    voxels,
-                    voxel_size=image.voxel_size,
-                    offset=box.offset(image),
-                    unit=image.unit,
-                    source=box.name,
-                )
                 try:
+                    make_dirs(self.folder)
+                    store = self._project.free("annotations", box.name.replace("/", "-").replace(" ", "-"), ".zarr")
+                    written = Volume(
+                        voxels,
+                        voxel_size=image.voxel_size,
+                        offset=box.offset(image),
+                        unit=image.unit,
+                        source=box.name,
+                    )
                     write_volume(written, store, block_shape=_block(voxels.shape), chunk_shape=_block(voxels.shape),
                                  pyramid=1, labels=True, plan={"kind": "annotation"})  # fmt: skip
+                    old, box.store = box.store, store.name
+                    box.saved = datetime.now().isoformat(timespec="seconds")
+                    box.count(voxels)
+                    self.write_index()
                 except Exception:
-                    box.kept = None
+                    box.kept = None  # not saved, whatever was done of it
                     raise
-                old, box.store = box.store, store.name
-                box.saved = datetime.now().isoformat(timespec="seconds")
-                box.count(voxels)
-                self.write_index()
                 if old:
                     remove(self.folder / old)
             return box
