@@ -202,6 +202,31 @@ def test_a_training_gets_painted_boxes(project: Project, image: Volume) -> None:
     assert data.writer()()["dataset"]["labels"] != tables["dataset"]["labels"], "a run keeps what it began with"
 
 
+def test_a_box_that_cannot_be_saved_keeps_no_other_from_it(
+    project: Project, image: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = Data(project)
+    data.choose_image(image)
+    first, second = painted(data, image), painted(data, image, centre=4)
+    for box in (first, second):
+        data.boxes.saver(box, image)()
+        box.voxels[4] = 1
+    write, write_index, failures = data.writer(), data.boxes.write_index, [StorageError("full")]
+
+    def fails_once() -> None:
+        if failures:
+            raise failures.pop()
+        write_index()
+
+    monkeypatch.setattr(data.boxes, "write_index", fails_once)
+    with pytest.raises(StorageError):
+        write()
+    assert first.dirty
+    again = Boxes(project)
+    again.read()
+    assert np.array_equal(again.named(second.name).voxels, second.voxels)
+
+
 def test_boxes_with_the_role_check_are_held_out(project: Project, image: Volume) -> None:
     data = Data(project)
     data.choose_image(image)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -237,8 +238,9 @@ class Data:
             from napari_segkit.session.images._painted import tables_of
             from napari_segkit.session.images._saving import saved
 
-            for save in savers:
-                save()
+            with ExitStack() as saving:  # one that fails keeps no other from being saved
+                for save in reversed(savers):
+                    saving.callback(save)
             where = self._project.place("layers")
             tables = tables_of(painted, image, saved(image, where), hold_out, where)
             for key in ("dataset", "validation_dataset"):
