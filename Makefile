@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --resume-retries 20 --constraint constraints.txt
 # Qt loads these when it opens a window; a display is made by Xvfb where there is none.
 LIBRARIES := xvfb libegl1 libgl1 libgl1-mesa-dri libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 \
 	libxcb-keysyms1 libxcb-render-util0 libxcb-xinerama0 libxcb-shape0 libdbus-1-3
@@ -59,8 +59,9 @@ clean:
 	$(PIP) --editable .
 	touch $@
 
+# pyside6-essentials holds the part of Qt that napari uses, a third of the download.
 .venv/all: .venv/core
-	$(PIP) --editable ".[all,traces-teasar]" pyside6 --group test --group lint --group docs
+	$(PIP) --editable ".[all,traces-teasar]" pyside6-essentials --group test --group lint --group docs
 	touch $@
 
 libraries:

@@ -26,7 +26,7 @@ from napari_segkit.session import Session
 
 __all__ = ["HelpWindow", "versions"]
 
-PACKAGES = ("segkit-sdk", "napari", "torch", "numpy", "zarr", "tensorstore", "PySide6", "PyQt6")
+PACKAGES = ("segkit-sdk", "napari", "torch", "numpy", "zarr", "tensorstore", "PySide6_Essentials", "PyQt6")
 LOG_CHARACTERS = 100_000
 
 

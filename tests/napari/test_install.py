@@ -13,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
-QT = {"pyqt5", "pyqt6", "pyside2", "pyside6"}
+QT = {"pyqt5", "pyqt6", "pyside2", "pyside6", "pyside6-essentials"}
 
 
 def test_point_1_no_qt_binding_is_required_and_nothing_is_held_back() -> None:

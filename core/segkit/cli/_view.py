@@ -14,7 +14,7 @@ from segkit.errors import PluginError, UsageError
 
 __all__ = ["view_command"]
 
-INSTALL = "pip install 'segkit-sdk[napari]' 'pyside6!=6.12.0'"
+INSTALL = "pip install 'segkit-sdk[napari]' 'pyside6-essentials!=6.12.0'"
 
 
 @click.command("view")

@@ -25,7 +25,7 @@ def _problem() -> str:
         import pytestqt  # noqa: F401
         from qtpy import QtWidgets  # noqa: F401
     except Exception as error:
-        return f"no viewer here ({' '.join(str(error).split())[:120]}): pip install 'segkit-sdk[napari]' pyside6; apt-get install {PACKAGES}"
+        return f"no viewer here ({' '.join(str(error).split())[:120]}): pip install 'segkit-sdk[napari]' pyside6-essentials; apt-get install {PACKAGES}"
     return ""
 
 
