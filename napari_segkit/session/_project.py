@@ -14,8 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from napari_segkit.session._writing import writer
 from napari_segkit.session.trainings._run_folder import runs_in
-from segkit.durable import lock, make_dirs, replace_file
+from segkit.durable import lock, make_dirs
 from segkit.errors import DataError
 
 __all__ = ["RESULTS", "Project"]
@@ -89,10 +90,10 @@ class Project:
         return state if isinstance(state, dict) else {}
 
     def write_state(self, state: Mapping[str, Any]) -> None:
-        """Replace what the session remembers, without waiting for the disk: the window is waiting."""
+        """Replace what the session remembers."""
         make_dirs(self.folder)
         body = json.dumps(state, indent=1, allow_nan=False).encode()
-        replace_file(self.folder / "project.json", body, flush=False)
+        writer.replace(self.folder / "project.json", body)
 
     @contextmanager
     def held(self) -> Iterator[None]:

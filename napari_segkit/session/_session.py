@@ -24,6 +24,7 @@ from napari_segkit.session._problem import Fix, Problem
 from napari_segkit.session._project import Project
 from napari_segkit.session._selection import Selection
 from napari_segkit.session._tasks import Tasks
+from napari_segkit.session._writing import writer
 from napari_segkit.session.images._data import Data
 from napari_segkit.session.jobs._job import Job
 from napari_segkit.session.jobs._jobs import Jobs
@@ -81,6 +82,7 @@ class Session:
             self.report(Problem(str(error), fixes=(fix,)))
             self.watching = True
             return []
+        writer.finish()  # an earlier session of this process may just have ended
         try:
             self.state = self.project.read_state()
         except SegkitError as error:
@@ -122,6 +124,7 @@ class Session:
             return
         self.tasks.poll()
         self.jobs.poll()
+        self._tell_of_failures()
 
     def wait(self, job: Job, seconds: float = float("inf")) -> str:
         """Poll until a job has ended, and return its state."""
@@ -142,9 +145,16 @@ class Session:
     def close(self, keep: Callable[[Job], bool] = lambda job: False) -> None:
         """End the session; jobs save and end too, but for those that `keep` is true for."""
         self.jobs.close(keep)
+        writer.finish()
+        self._tell_of_failures()
         self.tasks.close()
         self._later.clear()
         self._held.close()
+
+    def _tell_of_failures(self) -> None:
+        for failure in writer.failures():
+            self._written = ""  # so that it is tried again
+            self.report(failure)
 
     def _job_ended(self, job: Job) -> None:
         if job.failure:

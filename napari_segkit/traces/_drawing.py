@@ -76,21 +76,19 @@ class Drawing:
             self._lowest = float(neurons.nodes[:, 0].min())
             self._draw(name, neurons, neurons.edges[:1], np.ones((1, 4)), seen=False)
 
-    def show_all(self, neurons: Neurons, drawn: Sketch, colours: Array) -> None:
-        """Draw the whole set."""
+    def show_all(self, neurons: Neurons, drawn: Sketch, colours: Array, hidden: Array) -> None:
+        """Draw the whole set but for what is hidden."""
         self.note = drawn.note
         self._lowest = float(neurons.nodes[:, 0].min()) if len(neurons) else 0.0
         self._owners = drawn.owners
-        self._draw(ALL, neurons, drawn.ends, colours[drawn.owners])
+        self._draw(ALL, neurons, drawn.ends, _seen(colours, hidden)[drawn.owners], seen=False)
         self.dim()
 
     def recolour(self, colours: Array, hidden: Array) -> None:
         """Give all neurons other colours; hidden ones are not seen."""
         layer = self.layer(ALL)
         if layer is not None:
-            seen = np.array(colours, np.float32)
-            seen[hidden, 3] = 0
-            layer.track_colors = np.repeat(seen[self._owners], 2, axis=0)
+            layer.track_colors = np.repeat(_seen(colours, hidden)[self._owners], 2, axis=0)
 
     def select(self, neurons: Neurons, rows: Sequence[int], colours: Array) -> None:
         """Draw the selected neurons in detail, and what is beside them."""
@@ -117,10 +115,9 @@ class Drawing:
         """Let what is selected stand out."""
         chosen = self.seen(SELECTED)
         if (layer := self.layer(ALL)) is not None:
-            layer.visible = not chosen or self.shown == ALL
-            layer.opacity = DIMMED if chosen else 1.0
+            _change(layer, visible=not chosen or self.shown == ALL, opacity=DIMMED if chosen else 1.0)
         if (layer := self.layer(NEIGHBOURS)) is not None:
-            layer.opacity = 0.5
+            _change(layer, opacity=0.5)
 
     def mark(self, places: Array, kinds: Array, unit: str, here: int | None) -> None:
         """Mark branch points (kind 0) and tips (kind 1), and one of them as that which is looked at."""
@@ -145,7 +142,7 @@ class Drawing:
         layer = self.layer("marks") or self.lay_out_marks(unit)
         layer.data = rows
         layer.shown, layer.size, layer.face_color = shown, sizes, faces
-        layer.visible = True
+        _change(layer, visible=True)
 
     def lay_out_marks(self, unit: str) -> Any:
         """Add the layer of marks with none to be seen, and return it; napari takes long for a first layer of points."""
@@ -215,7 +212,7 @@ class Drawing:
         if layer is not None and np.allclose(layer.translate, arguments["translate"]):
             layer.data = data
             layer.track_colors = each
-            layer.visible = True
+            _change(layer, visible=seen or layer.visible)
             return
         self._forget(name)
         with selection_kept(self._viewer):  # napari looks for what is below the mouse in what is selected
@@ -236,7 +233,7 @@ class Drawing:
         """Hide a layer that has nothing to show; making it again would take longer."""
         layer = self.layer(name)
         if layer is not None:
-            layer.visible = False
+            _change(layer, visible=False)
 
     def _forget(self, name: str) -> None:
         layer = self.layer(name)
@@ -244,3 +241,16 @@ class Drawing:
         if layer is not None:
             layer.locked = False
             self._viewer.layers.remove(layer)
+
+
+def _change(layer: Any, **look: Any) -> None:
+    """Set what differs: napari draws the layer and its small picture anew each time."""
+    for name, value in look.items():
+        if getattr(layer, name) != value:
+            setattr(layer, name, value)
+
+
+def _seen(colours: Array, hidden: Array) -> Array:
+    seen = np.array(colours, np.float32)
+    seen[hidden, 3] = 0
+    return seen

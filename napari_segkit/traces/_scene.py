@@ -78,13 +78,12 @@ class Scene:
             self.drawing.lay_out_marks(self.neurons.unit)
 
     def show(self, trace_set: TraceSet, prepared: tuple[list[Column], Sketch]) -> None:
-        """Show the neurons that a set has now, prepared by `prepare`."""
+        """Draw the neurons that a set has now, prepared by `prepare`; `follow` draws what is selected of them."""
         self.set, self._neurons, self._of = trace_set, trace_set.neurons, None
         self.columns = prepared[0]
         self.colours = self._coloured()
-        self.drawing.show_all(self.neurons, prepared[1], self.colours)
-        self.recolour()
-        self.follow()
+        self.drawing.show_all(self.neurons, prepared[1], self.colours, self.hidden_rows)
+        self._told()
 
     def _tolerance(self, neurons: Neurons) -> float:
         # Two voxels; where no image says how large one is, a part of the extent that nobody sees.

@@ -15,6 +15,7 @@ import pytest
 from toy_model import make_image, make_run
 
 from napari_segkit.session import Job, Session
+from napari_segkit.session._writing import writer
 from napari_segkit.session.images._region import levels_of, nearest_level, region_text, scaled_box, size_warning, slab
 from napari_segkit.session.predictions._answers import Answering
 from napari_segkit.session.predictions._ledger import DONE, EMPTY, FAILED, RUNNING, Ledger, has_ledger, is_complete
@@ -229,9 +230,11 @@ def test_stages_go_on_after_a_job_that_ended_while_no_viewer_was_open(session: S
     job = Job(folder, "predict", "predict one", ["predict"], output, extra)
     job.state = "done"
     job.save()
+    writer.finish()
     stages = Stages(session)
     stages.pick_up()
     stages.pick_up()
+    writer.finish()
     (started,) = [each for each in session.jobs if each.kind == "segment"]
     assert started.arguments[:2] == ("segment", str(output))
     assert json.loads((folder / "job.json").read_text())["extra"]["then"] == []

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_segkit.session._writing import writer
 from napari_segkit.session.trainings._run_folder import contents_of, is_run, read_preview, runs_in, write_request
 from segkit import Box
 from segkit.errors import DataError
@@ -52,6 +53,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
 def test_a_request_replaces_the_one_before(tmp_path: Path) -> None:
     write_request(tmp_path, "raw.zarr", Box((0, 1, 2), (1, 5, 6)), "1")
     write_request(tmp_path, "raw.zarr", Box((7, 1, 2), (8, 5, 6)), "2")
+    writer.finish()
     body = json.loads((tmp_path / "preview" / "request.json").read_text())
     assert body == {"request": "2", "source": "raw.zarr", "start": [7, 1, 2], "shape": [1, 4, 4], "every": 1}
     assert [path.name for path in (tmp_path / "preview").iterdir()] == ["request.json"]

@@ -7,14 +7,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from napari_segkit.session import Problem, Project, Selection, Session
+from napari_segkit.session._writing import Writer, writer
 from segkit.durable import append_record
-from segkit.errors import BusyError
+from segkit.errors import BusyError, StorageError
 
 
 @pytest.fixture
@@ -57,6 +59,7 @@ def test_jobs_wait_for_each_other_and_tell_how_far_they_are(session: Session, vo
     assert done == [first, second]
     assert first.done == first.total > 0
     assert session.problems == []
+    writer.finish()
     assert json.loads((second.folder / "job.json").read_text())["state"] == "done"
 
 
@@ -145,6 +148,43 @@ def test_a_damaged_project_file_is_reported_and_kept(tmp_path: Path) -> None:
     session.close()
     with project.held(), pytest.raises(BusyError, match="in use"), Project(tmp_path).held():
         pass
+
+
+def test_of_versions_that_wait_for_the_disk_the_last_is_written(tmp_path: Path, monkeypatch) -> None:
+    free, written = threading.Event(), []
+
+    def slow_disk(path: Path, body: bytes, *, flush: bool) -> None:
+        assert free.wait(10)
+        written.append((path.name, body))
+
+    monkeypatch.setattr("napari_segkit.session._writing.replace_file", slow_disk)
+    made = Writer()
+    for number in range(5):
+        made.replace(tmp_path / "one", b"%d" % number)
+        made.replace(tmp_path / "two", b"%d" % number)
+    free.set()
+    made.finish()
+    assert [body for name, body in written if name == "two"] == [b"4"]
+    assert [body for name, body in written if name == "one"][-1] == b"4"
+    assert len(written) <= 3  # the first may have been under way already
+
+
+def test_what_the_disk_refuses_is_said_once_and_tried_again(session: Session, tmp_path: Path, monkeypatch) -> None:
+    def refuse(path: Path, body: bytes, *, flush: bool) -> None:
+        raise StorageError(f"{path} cannot be written: no space is left")
+
+    with monkeypatch.context() as full:
+        full.setattr("napari_segkit.session._writing.replace_file", refuse)
+        session.state["page"] = "Train"
+        session.remember()
+        writer.finish()
+        session.poll()
+        session.poll()
+    [problem] = session.problems
+    assert "no space is left" in problem.sentence
+    session.remember()
+    writer.finish()
+    assert json.loads((tmp_path / "project" / "project.json").read_text())["page"] == "Train"
 
 
 def test_what_is_removed_lies_in_the_trash(tmp_path: Path) -> None:

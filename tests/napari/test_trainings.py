@@ -10,6 +10,7 @@ import pytest
 
 from napari_segkit.session._project import Project
 from napari_segkit.session._session import Session
+from napari_segkit.session._writing import writer
 from napari_segkit.session.trainings._compatible import LOSS_OF_TASK, NETWORK_OF_TASK, SECOND_LOSS_OF_TASK, misfit
 from napari_segkit.session.trainings._devices import devices
 from napari_segkit.session.trainings._presets import PRESETS
@@ -109,6 +110,7 @@ def test_a_run_that_starts_again_is_read_again(tmp_path: Path) -> None:
 
 def test_a_patch_that_is_announced_is_read(tmp_path: Path) -> None:
     ask_for_patch(tmp_path, "a")
+    writer.finish()
     assert json.loads((tmp_path / "preview" / "patch.json").read_text()) == {"request": "a"}
     plane = np.zeros((1, 4, 4), np.uint8)
     np.savez(tmp_path / "preview" / "patch.npz", image=plane, target=plane, output=plane, mask=plane > 0)

@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from psygnal import Signal
 
+from napari_segkit.session._writing import writer
 from napari_segkit.session.jobs._child import Attached, Child, Process, output_of, started_at
 from napari_segkit.session.trainings._run_progress import Rate, eta_text
-from segkit.durable import make_dirs, read_records, replace_file
+from segkit.durable import make_dirs, read_records
 
 __all__ = ["Job", "Kind", "State"]
 
@@ -80,7 +81,7 @@ class Job:
         return self.folder / "events.jsonl"
 
     def save(self) -> None:
-        """Write what a later session needs, without waiting for the disk: the window is waiting."""
+        """Write what a later session needs."""
         make_dirs(self.folder)
         process = self.process
         body = {
@@ -93,7 +94,7 @@ class Job:
             "pid": 0 if process is None else process.pid,
             "started": 0.0 if process is None else process.started,
         }
-        replace_file(self.folder / "job.json", json.dumps(body, indent=1).encode(), flush=False)
+        writer.replace(self.folder / "job.json", json.dumps(body, indent=1).encode())
 
     @classmethod
     def read(cls, folder: Path) -> Job:

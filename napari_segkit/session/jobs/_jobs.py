@@ -9,6 +9,7 @@ from typing import Any
 from psygnal import Signal
 
 from napari_segkit.session._project import Project
+from napari_segkit.session._writing import writer
 from napari_segkit.session.jobs._job import Job, Kind
 from segkit.durable import remove
 
@@ -97,6 +98,7 @@ class Jobs:
         if not job.active and job in self._jobs:
             self._jobs.remove(job)
             job.changed.disconnect(self._tell)
+            writer.finish()
             remove(job.folder)
             self.changed.emit()
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_segkit.session._writing import writer
 from segkit.durable import replace_file
 from segkit.errors import DataError
 from segkit.geometry import Box
@@ -131,7 +132,7 @@ def ask_for_patch(run: Path, request: str) -> None:
 def _wish(run: Path, name: str, body: dict[str, Any]) -> None:
     folder = run / "preview"
     folder.mkdir(parents=True, exist_ok=True)
-    replace_file(folder / f"{name}.json", json.dumps(body).encode(), flush=False)
+    writer.replace(folder / f"{name}.json", json.dumps(body).encode())
 
 
 def ask_to_stop(run: Path) -> None:

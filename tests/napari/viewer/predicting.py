@@ -2,35 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 SECOND = 1000
-
-
-class Stalls:
-    """How long the thread of the window was away, by a timer of 5 ms."""
-
-    def __init__(self, qtbot) -> None:
-        from qtpy.QtCore import QTimer
-
-        self.gaps: list[float] = []
-        self._last = time.perf_counter()
-        self._timer = QTimer()
-        self._timer.setInterval(5)
-        self._timer.timeout.connect(self._beat)
-        self._timer.start()
-
-    def _beat(self) -> None:
-        now = time.perf_counter()
-        self.gaps.append(now - self._last)
-        self._last = now
-
-    def worst(self) -> float:
-        return max(self.gaps)
-
-    def stop(self) -> None:
-        self._timer.stop()
 
 
 def settled(page, qtbot) -> None:

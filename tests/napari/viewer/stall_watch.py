@@ -18,8 +18,7 @@ class StallWatch:
     ...     qtbot.wait(1000)
     >>> watch.longest < 0.2  # doctest: +SKIP
 
-    Gaps are seconds of wall time, so that other processes lengthen them; `share_above` tells a single hiccup from a window
-    that is slow all the time.
+    Gaps are seconds of wall time, so that other processes lengthen them.
     """
 
     def __init__(self) -> None:
@@ -53,7 +52,5 @@ class StallWatch:
         ordered = sorted(self.gaps)
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
-    def share_above(self, seconds: float) -> float:
-        """Return the share of the time that was spent in gaps longer than this."""
-        total = sum(self.gaps)
-        return sum(gap for gap in self.gaps if gap > seconds) / total if total else 0.0
+    def __str__(self) -> str:
+        return f"longest gap {self.longest * 1000:.0f} ms, 99 % up to {self.quantile(0.99) * 1000:.0f} ms"

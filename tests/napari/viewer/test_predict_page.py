@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from predicting import SECOND, Stalls, settled
+from predicting import SECOND, settled
+from stall_watch import StallWatch
 
 pytest_plugins = ("predicting_fixtures",)
 
@@ -118,21 +119,20 @@ def test_point_35_a_block_is_tried_and_shown_over_the_image(page, viewer, qtbot)
 @pytest.mark.slow
 def test_the_live_overlay_computes_what_is_seen_and_no_more(page, viewer, qtbot) -> None:
     settled(page, qtbot)
-    stalls = Stalls(qtbot)
-    page.live_button.setChecked(True)
-    qtbot.waitUntil(lambda: page.overlay.tiles is not None, timeout=30 * SECOND)
-    tiles = page.overlay.tiles
-    qtbot.waitUntil(lambda: tiles.computed > 0 and tiles.waiting == 0, timeout=30 * SECOND)
-    (layer,) = page.overlay.layers
-    assert layer.name == "live overlay: boundary"
-    for z in range(4, 16):
-        viewer.dims.set_current_step(0, z)
-        qtbot.wait(10)
-    qtbot.waitUntil(lambda: tiles.waiting == 0 and bool(np.asarray(layer.data[15]).any()), timeout=30 * SECOND)
-    qtbot.wait(500)
-    stalls.stop()
+    with StallWatch() as watch:
+        page.live_button.setChecked(True)
+        qtbot.waitUntil(lambda: page.overlay.tiles is not None, timeout=30 * SECOND)
+        tiles = page.overlay.tiles
+        qtbot.waitUntil(lambda: tiles.computed > 0 and tiles.waiting == 0, timeout=30 * SECOND)
+        (layer,) = page.overlay.layers
+        assert layer.name == "live overlay: boundary"
+        for z in range(4, 16):
+            viewer.dims.set_current_step(0, z)
+            qtbot.wait(10)
+        qtbot.waitUntil(lambda: tiles.waiting == 0 and bool(np.asarray(layer.data[15]).any()), timeout=30 * SECOND)
+        qtbot.wait(500)
     assert "up to date" in page.said.text()
-    print(f"tiles computed {tiles.computed} of {len(tiles.lattice)}, worst gap {stalls.worst() * 1000:.0f} ms")
+    print(f"tiles computed {tiles.computed} of {len(tiles.lattice)}, {watch}")
     page.live_button.setChecked(False)
     assert layer not in viewer.layers
 

@@ -20,6 +20,9 @@ def preview(viewer, add_volumes, tmp_path):
 
 
 def asked(run: Path) -> dict:
+    from napari_segkit.session._writing import writer
+
+    writer.finish()
     return json.loads((run / "preview" / "request.json").read_text())
 
 

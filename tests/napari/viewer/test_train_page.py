@@ -218,6 +218,8 @@ def test_point_26_few_fields_are_visible_at_once(page) -> None:
 def test_what_the_model_sees_is_asked_for_only_while_it_is_open(panel, page, qtbot, tmp_path) -> None:
     import numpy as np
 
+    from napari_segkit.session._writing import writer
+
     run = tmp_path / "elsewhere" / "run-x"
     journal(run, {"event": "started", "step": 0, "steps": 100}, *steps(1, 5))
     page.attach(run)
@@ -225,6 +227,7 @@ def test_what_the_model_sees_is_asked_for_only_while_it_is_open(panel, page, qtb
     page.watching.tick()
     assert not (run / "preview" / "patch.json").exists()
     page.model_sees.open()
+    writer.finish()
     asked = json.loads((run / "preview" / "patch.json").read_text())["request"]
     plane = np.full((2, 8, 8), 200, np.uint8)
     np.savez(run / "preview" / "patch.npz", image=plane[:1], target=plane, output=plane, mask=plane > 0)
