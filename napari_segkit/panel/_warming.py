@@ -6,6 +6,8 @@ import gc
 import sys
 import threading
 from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QTimer
@@ -18,12 +20,19 @@ DRAWN_MS = 40
 SWITCH_SECONDS = 0.0005
 """How long a thread may compute when another one waits."""
 
+COMPILED = ("tensorstore", "scipy", "cc3d", "edt", "fastremap")
+"""Packages with large compiled libraries, 120 MB in all, that the first image needs."""
+
 
 def prepare_process() -> None:
     """Let the window go on soon while another thread computes, and load the units, which two threads may not at once.
 
     Whoever draws gives way to other threads with each call of OpenGL, and would wait 5 ms each time.
+
+    A thread reads the large compiled libraries, so that they are in memory when they are loaded: all threads wait
+    while Python loads one, for 1.6 s where it still lies on the disk.
     """
+    threading.Thread(target=_read_ahead, name="segkit-read-ahead", daemon=True).start()
     sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_SECONDS))
     with suppress(ImportError):
         import pint
@@ -65,6 +74,19 @@ def _put_aside(viewer: Any) -> None:
     """
     if not viewer.layers:
         gc.freeze()
+
+
+def _read_ahead() -> None:
+    for name in COMPILED:
+        spec = find_spec(name)
+        if spec is None or spec.origin is None:
+            continue
+        place = Path(spec.origin)
+        beside = (place.parent, place.parent.with_name(f"{name}.libs")) if place.suffix == ".py" else ()
+        for path in [path for folder in beside for path in folder.glob("*.so*")] or [place]:
+            with suppress(OSError), path.open("rb", buffering=0) as file:
+                while file.read(1 << 22):
+                    pass
 
 
 def _load() -> None:

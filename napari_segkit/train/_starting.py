@@ -150,7 +150,7 @@ class Starting(QObject):  # type: ignore[misc]
         name, automatic = self._page.session.project.new_run().name, self._page.setup.patch.value() is None
 
         def prepare() -> tuple[dict[str, Any], Measured | None]:
-            import_module("pyqtgraph")  # the curves need it soon, and importing it takes long
+            import_module("napari_segkit.train._curves")  # with pyqtgraph; needed soon, and importing it takes long
             full, measured = _with_data(tables, write()), None
             if automatic:
                 path = self._page.trainings.write(full, name)
