@@ -6,6 +6,7 @@ import gc
 import sys
 import threading
 from contextlib import suppress
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,8 @@ def prepare_canvas(viewer: Any) -> None:
     """Get ready for layers, which napari does in the thread of the window when a layer asks for it.
 
     It draws its letters, for which the first points wait even without a text: here for a text of one space. Then a
-    thread loads what the first image and labels need: xarray, the compiled colours and the lines of labels, a second of
-    work. Not both at once, as each would wait for the other.
+    thread loads what the first image and labels need: xarray, the compiled colours, the lines of labels and what reads
+    volumes, a second of work. Not both at once, as each would wait for the other.
     """
     _put_aside(viewer)
     overlay, taken_away = viewer.canvas.overlays.text, {}
@@ -91,9 +92,10 @@ def _read_ahead() -> None:
 
 def _load() -> None:
     import numpy as np
-    import xarray  # noqa: F401 (napari looks whether the data are one of its arrays)
     from napari.utils.colormaps import label_colormap
     from vispy.visuals.line.dash_atlas import DashAtlas  # type: ignore[import-untyped]
 
+    for name in ("xarray", "scipy.ndimage", "tensorstore"):  # napari looks whether data are an array of the first
+        import_module(name)
     DashAtlas()  # the patterns of lines, which are kept
     label_colormap(49).map(np.zeros((1, 1), np.uint8))
