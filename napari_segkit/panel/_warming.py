@@ -6,6 +6,7 @@ import gc
 import sys
 import threading
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,7 +34,7 @@ def prepare_process() -> None:
     A thread reads the large compiled libraries, so that they are in memory when they are loaded: all threads wait
     while Python loads one, for 1.6 s where it still lies on the disk.
     """
-    threading.Thread(target=_read_ahead, name="segkit-read-ahead", daemon=True).start()
+    _read_ahead()
     sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_SECONDS))
     with suppress(ImportError):
         import pint
@@ -77,7 +78,12 @@ def _put_aside(viewer: Any) -> None:
         gc.freeze()
 
 
+@cache
 def _read_ahead() -> None:
+    threading.Thread(target=_read_libraries, name="segkit-read-ahead", daemon=True).start()
+
+
+def _read_libraries() -> None:
     for name in COMPILED:
         spec = find_spec(name)
         if spec is None or spec.origin is None:
