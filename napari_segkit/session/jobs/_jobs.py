@@ -76,7 +76,7 @@ class Jobs:
         OSError
             If no process can be started.
         StorageError
-            If the project's disk refuses.
+            If its folder cannot be made; what is refused after that is told by `Session.problem`.
         """
         job = Job(self._project.free("jobs", kind), kind, title, arguments, output, extra)
         job.save()
