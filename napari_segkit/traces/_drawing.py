@@ -142,7 +142,7 @@ class Drawing:
         layer = self.layer("marks") or self.lay_out_marks(unit)
         layer.data = rows
         layer.shown, layer.size, layer.face_color = shown, sizes, faces
-        _change(layer, visible=True)
+        layer.visible = True  # also where it is: napari draws anew with this
 
     def lay_out_marks(self, unit: str) -> Any:
         """Add the layer of marks with none to be seen, and return it; napari takes long for a first layer of points."""
@@ -212,7 +212,7 @@ class Drawing:
         if layer is not None and np.allclose(layer.translate, arguments["translate"]):
             layer.data = data
             layer.track_colors = each
-            _change(layer, visible=seen or layer.visible)
+            layer.visible = seen or layer.visible  # as above
             return
         self._forget(name)
         with selection_kept(self._viewer):  # napari looks for what is below the mouse in what is selected
